@@ -1,0 +1,53 @@
+//! Randomness from the operating system, in the shapes the product needs.
+
+use rand::TryRng as _;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Fills an array with random bytes fit for keys.
+///
+/// Ends the process when the operating system cannot give randomness: nothing safe can go on.
+#[must_use]
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut out = [0u8; N];
+    if rand::rngs::SysRng.try_fill_bytes(&mut out).is_err() {
+        tracing::error!("the operating system gave no randomness");
+        std::process::abort();
+    }
+    out
+}
+
+/// `len` characters of `0-9A-Za-z`, each uniformly drawn: 43 of them carry 256 bits.
+#[must_use]
+pub fn base62(len: usize) -> String {
+    let mut out = String::with_capacity(len);
+    while out.len() < len {
+        for byte in bytes::<64>() {
+            // 248 = 4 × 62: bytes above would favour the first characters.
+            if byte < 248 && out.len() < len {
+                let at = usize::from(byte % 62);
+                out.push(BASE62.get(at).copied().map_or('0', char::from));
+            }
+        }
+    }
+    out
+}
+
+/// `value` in base 62, left-padded with `0` to `width` characters.
+#[must_use]
+pub fn to_base62(mut value: u32, width: usize) -> String {
+    let mut digits = Vec::with_capacity(width);
+    while digits.len() < width {
+        let at = usize::try_from(value % 62).unwrap_or(0);
+        digits.push(BASE62.get(at).copied().map_or('0', char::from));
+        value /= 62;
+    }
+    digits.iter().rev().collect()
+}
+
+/// A factor between `1 - spread` and `1 + spread`, for jittered waits.
+#[must_use]
+pub fn jitter(spread: f64) -> f64 {
+    let draw = f64::from(u32::from_le_bytes(bytes::<4>())) / f64::from(u32::MAX);
+    1.0 + spread * (2.0 * draw - 1.0)
+}

@@ -1,0 +1,9 @@
+//! Words without I/O: ids, time, errors, pages and secrets.
+//!
+//! Everything else may use this module; it knows nothing of ours.
+pub mod clock;
+pub mod entropy;
+pub mod error;
+pub mod id;
+pub mod isolation;
+pub mod sql;

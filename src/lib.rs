@@ -1,0 +1,2 @@
+//! Tenantry: the control plane of a multi-tenant SaaS in one binary.
+pub mod kernel;
