@@ -1,2 +1,5 @@
 //! Tenantry: the control plane of a multi-tenant SaaS in one binary.
+pub mod auth;
+pub mod db;
 pub mod kernel;
+pub mod log;

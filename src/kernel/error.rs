@@ -7,6 +7,9 @@ use std::time::Duration;
 /// What every fallible function of the product answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The code of [`Error::contended`].
+pub const CONTENDED: &str = "store_contended";
+
 /// One thing wrong with a request body or query: where (a JSON pointer, RFC 6901) and what.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FieldError {
@@ -191,6 +194,21 @@ impl Error {
         Self::Unavailable { code, detail: detail.into(), cause: Cause::new(cause) }
     }
 
+    /// Two writers crossed; the store layer runs the transaction again. Its code is [`CONTENDED`].
+    pub fn contended(cause: impl fmt::Display) -> Self {
+        Self::unavailable(
+            CONTENDED,
+            "the control store is busy with conflicting changes; retry shortly",
+            cause,
+        )
+    }
+
+    /// Whether running the same transaction again may help.
+    #[must_use]
+    pub fn is_contended(&self) -> bool {
+        matches!(self, Self::Unavailable { code, .. } if *code == CONTENDED)
+    }
+
     /// The private cause, when there is one.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
@@ -206,6 +224,10 @@ impl From<diesel::result::Error> for Error {
         use diesel::result::DatabaseErrorKind as Kind;
         use diesel::result::Error as Diesel;
         match error {
+            Diesel::DatabaseError(Kind::SerializationFailure, info) => Self::contended(info.message()),
+            Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => {
+                Self::contended(info.message())
+            }
             Diesel::NotFound => Self::NotFound("resource"),
             Diesel::DatabaseError(Kind::UniqueViolation, _) => {
                 Self::conflict("already_exists", "a resource with these values already exists")

@@ -6,4 +6,7 @@ pub mod entropy;
 pub mod error;
 pub mod id;
 pub mod isolation;
+pub mod page;
+pub mod slug;
 pub mod sql;
+pub mod vault;

@@ -1,0 +1,174 @@
+//! Who may do what: one table, one row a verb. A golden file in the tests shows the whole matrix, so
+//! that a change of rights is seen in review as what it is.
+
+use super::caller::{OperatorRole, TenantRole, Who};
+use super::scope::Scope;
+use crate::kernel::error::{Error, Result};
+
+use OperatorRole::{Admin as OpAdmin, Support, Viewer as OpViewer};
+use TenantRole::{Admin, Billing, Developer, Owner, Viewer};
+
+/// One right.
+#[derive(Debug)]
+pub struct Rule {
+    /// What it is about.
+    pub verb: Verb,
+    /// Operators that may.
+    pub operators: &'static [OperatorRole],
+    /// Members that may, inside their own tenant.
+    pub members: &'static [TenantRole],
+    /// The scope with which a tenant's API key may.
+    pub tenant_scope: Option<Scope>,
+    /// The scope with which a service key may.
+    pub service_scope: Option<Scope>,
+}
+
+macro_rules! policy {
+    ($($(#[$doc:meta])* $verb:ident: operators [$($op:ident)*], members [$($member:ident)*], key $key:expr, service $service:expr;)+) => {
+        /// Something a caller may or may not do.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Verb { $($(#[$doc])* $verb),+ }
+
+        /// The whole policy.
+        pub const TABLE: &[Rule] = &[$(Rule {
+            verb: Verb::$verb,
+            operators: &[$($op),*],
+            members: &[$($member),*],
+            tenant_scope: $key,
+            service_scope: $service,
+        }),+];
+    };
+}
+
+policy! {
+    /// List and read any tenant.
+    ReadTenants: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Create a tenant over the admin API.
+    CreateTenants: operators [OpAdmin], members [], key None, service None;
+    /// Change, suspend and resume any tenant.
+    ManageTenants: operators [OpAdmin Support], members [], key None, service None;
+    /// Delete and restore any tenant.
+    DeleteTenants: operators [OpAdmin], members [], key None, service None;
+    /// List and read operations of all tenants.
+    ReadOperations: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Retry a failed or waiting operation.
+    RetryOperations: operators [OpAdmin Support], members [], key None, service None;
+    /// Read the effective configuration, plans and clusters.
+    ReadConfig: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List service keys.
+    ReadServiceKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Create and revoke service keys.
+    ManageServiceKeys: operators [OpAdmin], members [], key None, service None;
+    /// List operator keys.
+    ReadOperators: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Create and revoke operator keys.
+    ManageOperators: operators [OpAdmin], members [], key None, service None;
+    /// Read the event log of all tenants.
+    ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Read one's own tenant, its placement and its operations.
+    ReadTenant: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::TenantRead), service None;
+    /// Change one's own tenant.
+    ManageTenant: operators [], members [Owner Admin], key Some(Scope::TenantManage), service None;
+    /// Delete one's own tenant.
+    DeleteTenant: operators [], members [Owner], key Some(Scope::TenantManage), service None;
+    /// Read through the data door.
+    ReadData: operators [], members [Owner Admin Developer Viewer], key Some(Scope::DataRead), service None;
+    /// Write through the data door.
+    WriteData: operators [], members [Owner Admin Developer], key Some(Scope::DataWrite), service None;
+    /// Create, list and revoke one's tenant's API keys.
+    ManageKeys: operators [], members [Owner Admin Developer], key Some(Scope::KeysManage), service None;
+    /// End one's own session.
+    EndSession: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
+    /// Verify a tenant's API key.
+    VerifyKeys: operators [], members [], key None, service Some(Scope::KeysVerify);
+    /// Ask where a tenant lives.
+    ReadRoutes: operators [], members [], key None, service Some(Scope::RoutesRead);
+    /// Receive a tenant's database credentials.
+    ReadRouteCredentials: operators [], members [], key None, service Some(Scope::RoutesCredentials);
+}
+
+fn rule(verb: Verb) -> Option<&'static Rule> {
+    TABLE.iter().find(|rule| rule.verb == verb)
+}
+
+/// Whether `who` may do `verb`.
+///
+/// # Errors
+/// As [`super::Caller::may`].
+pub fn check(who: &Who, verb: Verb) -> Result<()> {
+    let Some(rule) = rule(verb) else { return Err(Error::internal(format!("{verb:?} has no rule"))) };
+    let role = || Error::forbidden("insufficient_role", "your role does not allow this");
+    match who {
+        Who::System(_) => Ok(()),
+        Who::Anonymous => {
+            Err(Error::Unauthenticated("this call needs a credential: send Authorization: Bearer …".into()))
+        }
+        Who::Operator { role: held, .. } => held_or(rule.operators, held, role, rule),
+        Who::User { role: held, .. } => held_or(rule.members, held, role, rule),
+        Who::TenantKey { scopes, .. } => scoped(rule.tenant_scope, scopes, rule),
+        Who::Service { scopes, .. } => scoped(rule.service_scope, scopes, rule),
+    }
+}
+
+fn held_or<R: PartialEq>(allowed: &[R], held: &R, role: impl Fn() -> Error, rule: &Rule) -> Result<()> {
+    if allowed.contains(held) {
+        Ok(())
+    } else if allowed.is_empty() {
+        Err(wrong_kind(rule))
+    } else {
+        Err(role())
+    }
+}
+
+fn scoped(needed: Option<Scope>, held: &std::collections::BTreeSet<Scope>, rule: &Rule) -> Result<()> {
+    match needed {
+        Some(scope) if held.contains(&scope) => Ok(()),
+        Some(scope) => {
+            Err(Error::forbidden("insufficient_scope", format!("this key lacks the scope {scope}")))
+        }
+        None => Err(wrong_kind(rule)),
+    }
+}
+
+fn wrong_kind(rule: &Rule) -> Error {
+    let mut takes = Vec::new();
+    if !rule.operators.is_empty() {
+        takes.push("an operator key".to_owned());
+    }
+    if !rule.members.is_empty() {
+        takes.push("a member's access token".to_owned());
+    }
+    if let Some(scope) = rule.tenant_scope {
+        takes.push(format!("a tenant API key with {scope}"));
+    }
+    if let Some(scope) = rule.service_scope {
+        takes.push(format!("a service key with {scope}"));
+    }
+    Error::forbidden(
+        "wrong_credential",
+        format!("this credential is of the wrong kind: the call takes {}", takes.join(" or ")),
+    )
+}
+
+/// The policy as a table of text, one line a verb: for the golden file and for people.
+#[must_use]
+pub fn matrix() -> String {
+    let mut out = String::from(
+        "verb | operator admin support viewer | member owner admin developer billing viewer | tenant key | service key\n",
+    );
+    for rule in TABLE {
+        let mark = |yes: bool| if yes { "yes" } else { "-" };
+        let operators: Vec<_> =
+            OperatorRole::ALL.iter().map(|role| mark(rule.operators.contains(role))).collect();
+        let members: Vec<_> = TenantRole::ALL.iter().map(|role| mark(rule.members.contains(role))).collect();
+        out.push_str(&format!(
+            "{:?} | {} | {} | {} | {}\n",
+            rule.verb,
+            operators.join(" "),
+            members.join(" "),
+            rule.tenant_scope.map_or("-", Scope::word),
+            rule.service_scope.map_or("-", Scope::word),
+        ));
+    }
+    out
+}

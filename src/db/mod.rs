@@ -1,0 +1,205 @@
+//! The control store: one code base on two engines. [`Db::read`] sees one snapshot, [`Db::write`] is
+//! one serializable transaction; both run off the async threads on a bounded pool.
+//!
+//! On SQLite a single writer thread commits waiting writes together (`writer`); on PostgreSQL every
+//! write is SERIALIZABLE and repeated, with jitter, when the engine reports a conflict.
+
+pub mod conn;
+pub mod migrate;
+pub mod schema;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::r2d2::Pool;
+use tokio::sync::Semaphore;
+
+pub use conn::Conn;
+use conn::{Manager, Mode, Place};
+
+use crate::kernel::entropy;
+use crate::kernel::error::{Error, Result};
+
+/// How often a write is tried before the store counts as contended. Twelve jittered tries carried
+/// every concurrent signup of the trial; the last waits are about a quarter of a second.
+const WRITE_TRIES: u32 = 14;
+const CHECKOUT: Duration = Duration::from_secs(5);
+
+/// Which engine holds the control store or a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Embedded, the default.
+    Sqlite,
+    /// Production.
+    Postgres,
+}
+
+/// Runs `$body` with the engine's own connection, compiled once per engine: for upserts, inserts of
+/// many rows and whatever else diesel cannot say on [`Conn`] itself.
+#[macro_export]
+macro_rules! each {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            $crate::db::Conn::Sqlite($c) => $body,
+            $crate::db::Conn::Postgres($c) => $body,
+        }
+    };
+}
+
+/// How to open the control store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Most connections to PostgreSQL, or readers on SQLite.
+    pub max_connections: u32,
+    /// Most writes that SQLite commits together.
+    pub write_batch_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 16, write_batch_max: 64 }
+    }
+}
+
+/// A handle on the control store; cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    place: Place,
+    pool: Pool<Manager>,
+    permits: Arc<Semaphore>,
+    writer: Option<writer::Writer>,
+}
+
+impl Db {
+    /// Opens the store at `url` (`sqlite://PATH` or `postgres://…`) without migrating it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a URL of neither kind; [`Error::Unavailable`] when it cannot be reached.
+    pub async fn open(url: &str, options: &Options) -> Result<Self> {
+        let place = Place::parse(url)?;
+        let options = options.clone();
+        run_blocking(move || {
+            place.prepare()?;
+            let size = options.max_connections.max(1);
+            let pool = Pool::builder()
+                .max_size(size)
+                .min_idle(Some(1))
+                .test_on_check_out(false)
+                .connection_timeout(CHECKOUT)
+                .error_handler(Box::new(conn::LogErrors))
+                .build(Manager::new(place.clone()))
+                .map_err(|error| away(&error))?;
+            let writer = match place {
+                Place::Sqlite(_) => Some(writer::Writer::start(place.clone(), options.write_batch_max)?),
+                Place::Postgres(_) => None,
+            };
+            let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
+            Ok(Self(Arc::new(Inner { place, pool, permits, writer })))
+        })
+        .await
+    }
+
+    /// The engine that holds the store.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.0.place {
+            Place::Sqlite(_) => Engine::Sqlite,
+            Place::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs `work` on one snapshot of the store. It must not write.
+    ///
+    /// # Errors
+    /// What `work` answers; [`Error::Unavailable`] when the store cannot be reached in time.
+    pub async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    {
+        self.with_connection(move |conn| {
+            conn.begin(Mode::Read)?;
+            let answer = work(conn);
+            conn.end(answer)
+        })
+        .await
+    }
+
+    /// Runs `work` in one serializable transaction, which commits when it answers `Ok`. On PostgreSQL
+    /// it may run several times, so it must change nothing but the store.
+    ///
+    /// # Errors
+    /// What `work` answers; [`Error::Unavailable`] when the store cannot be reached or stays contended.
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Conn) -> Result<T> + Send + Sync + 'static,
+    {
+        if let Some(writer) = &self.0.writer {
+            return writer.submit(work).await;
+        }
+        let work = Arc::new(work);
+        let mut attempt = 0u32;
+        loop {
+            let again = Arc::clone(&work);
+            let answer = self
+                .with_connection(move |conn| {
+                    conn.begin(Mode::Write)?;
+                    let answer = again(conn);
+                    conn.end(answer)
+                })
+                .await;
+            attempt += 1;
+            match answer {
+                Err(error) if error.is_contended() && attempt < WRITE_TRIES => {
+                    let base = 2f64.powi(i32::try_from(attempt.min(7)).unwrap_or(7));
+                    tokio::time::sleep(Duration::from_secs_f64(base / 500.0 * entropy::jitter(0.6))).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs `work` on a connection in no transaction; for migrations and checks.
+    pub(crate) async fn with_connection<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    {
+        let permit = tokio::time::timeout(CHECKOUT, Arc::clone(&self.0.permits).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(away(&"no connection became free in time")) };
+        let pool = self.0.pool.clone();
+        run_blocking(move || {
+            let _permit = permit;
+            let mut conn = pool.get().map_err(|error| away(&error))?;
+            work(&mut conn)
+        })
+        .await
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Db({:?})", self.engine())
+    }
+}
+
+fn away(cause: &dyn std::fmt::Display) -> Error {
+    Error::unavailable("store_unavailable", "the control store cannot be reached; retry shortly", cause)
+}
+
+/// Runs blocking work on the blocking pool; a panic in it is an internal error, not a dead thread.
+pub(crate) async fn run_blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(error) => Err(Error::internal(format!("a blocking task ended early: {error}"))),
+    }
+}
