@@ -6,6 +6,7 @@
 
 pub mod conn;
 pub mod migrate;
+mod multi;
 pub mod schema;
 mod writer;
 

@@ -168,6 +168,13 @@ typed_id!(/// A signup.
 typed_id!(/// A signed-in session, the `jti` of its tokens.
     SessionId, "sess", "session");
 
+typed_id!(
+    /// A process that serves, from its start to its end.
+    ReplicaId,
+    "replica",
+    "replica"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,147 @@
+//! Durable operations: outside work (building a database, removing a tenant) that survives crashes.
+//!
+//! A command opens an operation in its own transaction; the runner takes it under a lease and walks its
+//! steps. Every step is idempotent, so a crash anywhere is only an early wake-up: the next runner
+//! begins again at the first step that is not recorded as done. A failing step is retried with backoff
+//! and jitter; past its budget the operation stands failed, says why, and can be retried by call.
+
+pub mod failpoint;
+pub mod http;
+pub mod runner;
+pub mod store;
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::clock::Ts;
+use crate::kernel::id::{OperationId, TenantId};
+use crate::text_sql;
+
+/// Where an operation or one of its steps stands.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[diesel(sql_type = diesel::sql_types::Text)]
+pub enum State {
+    /// Waiting for its turn; with an error, for its next try.
+    Pending,
+    /// At work.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Given up after its budget of tries; can be retried by call.
+    Failed,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed];
+
+    /// The word in the store and on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+impl std::str::FromStr for State {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.word() == text)
+            .ok_or_else(|| format!("`{text}` is no state: use pending, running, succeeded or failed"))
+    }
+}
+
+text_sql!(State);
+
+/// An operation that a command opens.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    /// Which worker runs it, for instance `tenant.onboard`.
+    pub kind: &'static str,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// What the worker needs to know. Never a secret.
+    pub input: serde_json::Value,
+    /// The steps' names in order.
+    pub steps: Vec<String>,
+    /// When to begin.
+    pub begin: Ts,
+    /// Whether the command's own transaction did it all: the operation is recorded as succeeded.
+    pub done: bool,
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Step {
+    /// What it does.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was tried.
+    pub attempt: i32,
+    /// Why its last try failed.
+    pub error: Option<String>,
+    /// When its last try began.
+    pub started_at: Option<Ts>,
+    /// When its last try ended.
+    pub finished_at: Option<Ts>,
+}
+
+/// A durable piece of work with steps.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// What it does, for instance `tenant.onboard`.
+    pub kind: String,
+    /// Whose it is.
+    pub tenant_id: Option<TenantId>,
+    /// Where it stands.
+    pub state: State,
+    /// How often it has failed since it was last started by call.
+    pub attempt: i32,
+    /// Why it is not done yet, in words for people.
+    pub error: Option<String>,
+    /// When the next try begins, while it waits for one.
+    pub next_attempt_at: Option<Ts>,
+    /// Its steps in order.
+    pub steps: Vec<Step>,
+    /// When it was opened.
+    pub created_at: Ts,
+    /// When it last changed.
+    pub updated_at: Ts,
+    /// When it ended.
+    pub finished_at: Option<Ts>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(crate) input: serde_json::Value,
+}
+
+impl Operation {
+    /// The same without the words meant for operators: for a reader without a credential.
+    #[must_use]
+    pub fn without_reasons(mut self) -> Self {
+        const DELAYED: &str = "delayed; it is retried automatically";
+        self.error = self.error.map(|_| DELAYED.to_owned());
+        for step in &mut self.steps {
+            step.error = step.error.take().map(|_| DELAYED.to_owned());
+        }
+        self
+    }
+}
