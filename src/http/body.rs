@@ -1,0 +1,82 @@
+//! JSON bodies: read, checked against the schema (every fault at once), then typed.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest};
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use super::schema_check::Shape;
+use crate::kernel::error::{Error, FieldError, Result};
+
+/// A request's JSON body, read into `T`.
+pub struct Body<T> {
+    /// The typed body.
+    pub value: T,
+    /// Its bytes as sent, for the fingerprint of an idempotency key.
+    pub raw: Bytes,
+}
+
+fn shape_of<T: ToSchema + 'static>() -> Arc<Shape> {
+    static SHAPES: OnceLock<RwLock<HashMap<TypeId, Arc<Shape>>>> = OnceLock::new();
+    let shapes = SHAPES.get_or_init(RwLock::default);
+    if let Some(shape) = shapes.read().get(&TypeId::of::<T>()) {
+        return Arc::clone(shape);
+    }
+    Arc::clone(shapes.write().entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(Shape::of::<T>())))
+}
+
+fn parse<T: DeserializeOwned + ToSchema + 'static>(raw: &[u8]) -> Result<T> {
+    let value: serde_json::Value = serde_json::from_slice(raw).map_err(|error| Error::Malformed {
+        code: "malformed_json",
+        detail: format!("the body is not JSON: {error}"),
+    })?;
+    let faults = shape_of::<T>().faults(&value);
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    serde_json::from_value(value).map_err(|error| {
+        Error::Invalid(vec![FieldError { pointer: String::new(), detail: error.to_string() }])
+    })
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let essence = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = essence.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !is_json(request) {
+            let error =
+                Error::UnsupportedMedia("send the body as JSON with Content-Type: application/json".into());
+            return Box::pin(async { Err(Problem(error)) });
+        }
+        let reading = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let raw = reading.await.map_err(|error| Problem(unreadable(&error)))?;
+            Ok(Self { value: parse(&raw)?, raw })
+        })
+    }
+}
+
+fn unreadable(error: &actix_web::Error) -> Error {
+    let status = error.as_response_error().status_code();
+    if status == actix_web::http::StatusCode::PAYLOAD_TOO_LARGE {
+        Error::TooLarge("the body is larger than server.max_body_bytes allows".into())
+    } else {
+        Error::Malformed { code: "unreadable_body", detail: "the body could not be read to its end".into() }
+    }
+}
