@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 pub use conn::Conn;
 use conn::{Manager, Mode, Place};
 
+pub use crate::kernel::engine::Engine;
 use crate::kernel::entropy;
 use crate::kernel::error::{Error, Result};
 
@@ -26,16 +27,6 @@ use crate::kernel::error::{Error, Result};
 /// every concurrent signup of the trial; the last waits are about a quarter of a second.
 const WRITE_TRIES: u32 = 14;
 const CHECKOUT: Duration = Duration::from_secs(5);
-
-/// Which engine holds the control store or a cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// Embedded, the default.
-    Sqlite,
-    /// Production.
-    Postgres,
-}
 
 /// Runs `$body` with the engine's own connection, compiled once per engine: for upserts, inserts of
 /// many rows and whatever else diesel cannot say on [`Conn`] itself.

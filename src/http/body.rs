@@ -72,6 +72,33 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     }
 }
 
+/// A request's JSON body where none is needed: an empty one is `None`, a wrong one is refused.
+pub struct MaybeBody<T>(pub Option<T>);
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for MaybeBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request);
+        let reading = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let raw = reading.await.map_err(|error| Problem(unreadable(&error)))?;
+            if raw.is_empty() {
+                return Ok(Self(None));
+            }
+            if !json {
+                return Err(not_json().into());
+            }
+            Ok(Self(Some(parse(&raw)?)))
+        })
+    }
+}
+
+fn not_json() -> Error {
+    Error::UnsupportedMedia("send the body as JSON with Content-Type: application/json".into())
+}
+
 fn unreadable(error: &actix_web::Error) -> Error {
     let status = error.as_response_error().status_code();
     if status == actix_web::http::StatusCode::PAYLOAD_TOO_LARGE {

@@ -12,7 +12,7 @@ pub mod query;
 pub mod request;
 pub mod schema_check;
 
-pub use body::Body;
+pub use body::{Body, MaybeBody};
 pub use etag::{IfMatch, tagged};
 pub use idempotency::{Answer, Attempt};
 pub use problem::{Problem, ProblemBody};

@@ -1,12 +1,18 @@
 //! The three isolation models, as words. What each needs of an engine lives in `placement`.
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
 use serde::{Deserialize, Serialize};
+
+use crate::text_sql;
 
 /// How a tenant's data is kept apart from every other tenant's.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema,
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[diesel(sql_type = diesel::sql_types::Text)]
 pub enum Isolation {
     /// One schema for all; forced row-level security keyed on the tenant's login role.
     Shared,
@@ -46,3 +52,5 @@ impl std::str::FromStr for Isolation {
             .ok_or_else(|| format!("`{text}` is no isolation model: use shared, schema or database"))
     }
 }
+
+text_sql!(Isolation);

@@ -2,6 +2,7 @@
 //!
 //! Everything else may use this module; it knows nothing of ours.
 pub mod clock;
+pub mod engine;
 pub mod entropy;
 pub mod error;
 pub mod id;

@@ -1,9 +1,11 @@
 //! The event log: one append-only table. A command appends in the transaction that makes the fact true,
 //! so state, audit and message cannot disagree.
 //!
-//! Followers read in the order of (transaction, sequence) and, on PostgreSQL, only what is older than
-//! every transaction still running: sequence numbers are handed out before commit, so reading "greater
-//! than the last seen" alone would skip the event of a slower transaction.
+//! Sequence numbers are handed out before commit, so a reader of "greater than the last seen" would skip
+//! the event of a slower transaction. Each event therefore carries its transaction's number (`txid`), by
+//! which followers know what is settled.
+
+pub mod memory;
 
 use std::borrow::Cow;
 
@@ -13,7 +15,6 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use crate::auth::Caller;
 use crate::db::Conn;
 use crate::db::schema::events;
-use crate::each;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId};
@@ -62,24 +63,13 @@ pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> R
         events::at.eq(at),
         events::data.eq(Json(event.data)),
     );
-    each!(conn, |c| diesel::insert_into(events::table).values(row).execute(c))?;
+    diesel::insert_into(events::table).values(row).execute(conn)?;
     Ok(id)
-}
-
-/// How far a follower has read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Position {
-    txid: i64,
-    seq: i64,
 }
 
 /// What a follower that keeps memory coherent needs of an event.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Notice {
-    #[diesel(sql_type = BigInt)]
-    txid: i64,
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
     /// What happened.
     #[diesel(sql_type = Text)]
     pub kind: String,
@@ -88,55 +78,32 @@ pub struct Notice {
     pub tenant_id: Option<TenantId>,
     /// The key the fact is about, when it is about one.
     #[diesel(sql_type = Nullable<Text>)]
-    pub subject: Option<String>,
+    pub key_id: Option<String>,
 }
 
-impl Notice {
-    /// The follower's position once it has taken this in.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        Position { txid: self.txid, seq: self.seq }
-    }
+#[derive(QueryableByName)]
+struct Horizon {
+    #[diesel(sql_type = BigInt)]
+    xmin: i64,
 }
 
-/// The end of the log, as far as it is settled: where a follower that begins with an empty memory starts.
+/// The oldest transaction that may still be running on this PostgreSQL: whatever it writes is not seen yet.
 ///
 /// # Errors
 /// The store's.
-pub fn end_in(conn: &mut Conn) -> Result<Position> {
-    let sql = format!(
-        "SELECT txid, seq, type AS kind, tenant_id, NULL AS subject FROM events {} ORDER BY txid DESC, seq DESC LIMIT 1",
-        settled(conn, "WHERE")
-    );
-    let last: Option<Notice> = each!(conn, |c| diesel::sql_query(&sql).get_result(c).optional())?;
-    Ok(last.map_or_else(Position::default, |notice| notice.position()))
+pub fn horizon_in(conn: &mut PgConnection) -> Result<i64> {
+    let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin";
+    let horizon: Horizon = diesel::sql_query(sql).get_result(conn)?;
+    Ok(horizon.xmin)
 }
 
-/// Up to `limit` settled events after `position`, in commit-safe order.
+/// Every event of a transaction that was not settled at `horizon`: those that became visible since, and
+/// some that were seen before. Nothing is ever missed and nothing waits for a slow transaction, which is
+/// what memory needs; followers that need order read settled events instead.
 ///
 /// # Errors
 /// The store's.
-pub fn after_in(conn: &mut Conn, position: Position, limit: i64) -> Result<Vec<Notice>> {
-    let subject = match conn {
-        Conn::Sqlite(_) => "json_extract(data, '$.key_id')",
-        Conn::Postgres(_) => "data->>'key_id'",
-    };
-    let sql = format!(
-        "SELECT txid, seq, type AS kind, tenant_id, {subject} AS subject FROM events \
-         WHERE (txid, seq) > ($1, $2) {} ORDER BY txid, seq LIMIT $3",
-        settled(conn, "AND")
-    );
-    each!(conn, |c| diesel::sql_query(&sql)
-        .bind::<BigInt, _>(position.txid)
-        .bind::<BigInt, _>(position.seq)
-        .bind::<BigInt, _>(limit)
-        .load(c))
-    .map_err(Into::into)
-}
-
-fn settled(conn: &Conn, glue: &str) -> String {
-    match conn {
-        Conn::Sqlite(_) => String::new(),
-        Conn::Postgres(_) => format!("{glue} txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
-    }
+pub fn since_in(conn: &mut PgConnection, horizon: i64) -> Result<Vec<Notice>> {
+    let sql = "SELECT type AS kind, tenant_id, data->>'key_id' AS key_id FROM events WHERE txid >= $1";
+    diesel::sql_query(sql).bind::<BigInt, _>(horizon).load(conn).map_err(Into::into)
 }

@@ -1,0 +1,76 @@
+//! Runs one named step of building or removing a home. Operations of several kinds are made of these.
+
+use secrecy::SecretString;
+
+use super::clusters::PASSWORD_PURPOSE;
+use super::home::Home;
+use super::place::Placement;
+use super::steps::{BuildStep, RemovalStep};
+use super::store;
+use crate::app::App;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::TenantId;
+use crate::kernel::isolation::Isolation;
+use crate::kernel::vault::Vault;
+
+/// The first step of every building.
+pub const PREPARE: &str = "prepare_cluster";
+
+/// The names of the steps that build a home of this kind.
+///
+/// # Errors
+/// [`Error::Refused`] for an unknown cluster or a model it cannot keep.
+pub fn build_names(app: &App, cluster: &str, home: &Home) -> Result<Vec<String>> {
+    let engine = app.clusters.get(cluster)?.cluster.engine();
+    let steps = BuildStep::of(engine, home).into_iter().map(|step| step.name().to_owned());
+    Ok(std::iter::once(PREPARE.to_owned()).chain(steps).collect())
+}
+
+/// The names of the steps that remove a tenant's home.
+///
+/// # Errors
+/// As [`build_names`].
+pub fn removal_names(app: &App, cluster: &str, tenant: TenantId, isolation: Isolation) -> Result<Vec<String>> {
+    let cluster = &app.clusters.get(cluster)?.cluster;
+    let home = cluster.home(tenant, isolation)?;
+    Ok(RemovalStep::of(cluster.engine(), &home).into_iter().map(|step| step.name().to_owned()).collect())
+}
+
+/// The password of a placement's role; empty on SQLite, which has none.
+///
+/// # Errors
+/// [`Error::Internal`] when it was sealed under a key that is not configured.
+pub fn password(vault: &Vault, placement: &Placement) -> Result<SecretString> {
+    let Some(sealed) = &placement.password else { return Ok(SecretString::from(String::new())) };
+    let plain = vault.open(PASSWORD_PURPOSE, sealed)?;
+    Ok(SecretString::from(String::from_utf8_lossy(&plain).into_owned()))
+}
+
+/// Runs a building step by name.
+///
+/// # Errors
+/// The cluster's; [`Error::Internal`] for a name that is no step.
+pub async fn build(app: &App, tenant: TenantId, step: &str) -> Result<()> {
+    let placement = app.db.read(move |conn| store::get(conn, tenant)).await?;
+    if step == PREPARE {
+        return app.clusters.prepare(&placement.cluster, placement.home.isolation).await;
+    }
+    let step = BuildStep::parse(step).ok_or_else(|| Error::internal(format!("{step} is no building step")))?;
+    // A process that did not run the first step itself still needs what it made.
+    app.clusters.prepare(&placement.cluster, placement.home.isolation).await?;
+    let password = password(&app.vault, &placement)?;
+    let cluster = &app.clusters.get(&placement.cluster)?.cluster;
+    cluster.run_build_step(step, &placement.home, &password, app.clusters.schema()).await
+}
+
+/// Runs a removal step by name. A placement that is not there any more is removed already.
+///
+/// # Errors
+/// As [`build`].
+pub async fn remove(app: &App, tenant: TenantId, step: &str) -> Result<()> {
+    let Some(placement) = app.db.read(move |conn| store::find(conn, tenant)).await? else { return Ok(()) };
+    let step = RemovalStep::parse(step).ok_or_else(|| Error::internal(format!("{step} is no removal step")))?;
+    app.connections.close_tenant(tenant).await;
+    let cluster = &app.clusters.get(&placement.cluster)?.cluster;
+    cluster.run_removal_step(step, &placement.home).await
+}

@@ -1,0 +1,199 @@
+//! The stock of ready placements: built in the background, so that a signup takes one with a conditional
+//! update. Each is built by an ordinary operation, with its steps and retries to see.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::place::PlaceState;
+use super::{steps_run, store};
+use crate::app::App;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::TenantId;
+use crate::kernel::isolation::Isolation;
+use crate::work::runner::{Running, Worker};
+use crate::work::{self, NewOperation, Operation};
+
+/// Kind of the operation that builds a placement for the stock.
+pub const STOCK_OPERATION: &str = "placement.stock";
+/// Kind of the operation that removes a stocked placement of an older application schema.
+pub const RETIRE_OPERATION: &str = "placement.retire";
+const SHELVE: &str = "shelve";
+const FORGET: &str = "forget_placement";
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Keeps the stock full until `stop`.
+pub async fn keep(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = refill(&app).await {
+            tracing::warn!(error = %error, cause = error.cause().map(tracing::field::display), "the stock of placements could not be refilled");
+        }
+        tokio::select! {
+            () = app.stock_taken.notified() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// The models that signups may ask for: the default one and those of the plans.
+fn models(app: &App) -> BTreeSet<Isolation> {
+    app.catalogue.plans().filter_map(|plan| plan.isolation).chain([app.settings.tenancy.isolation]).collect()
+}
+
+async fn refill(app: &App) -> Result<()> {
+    let mut opened = retire_stale(app).await?;
+    for (name, configured) in app.clusters.iter() {
+        if !configured.settings.accepts_new {
+            continue;
+        }
+        for isolation in models(app) {
+            let target = app.settings.tenancy.stock.of(isolation);
+            if configured.cluster.supports(isolation) && target > 0 {
+                opened += top_up(app, name, isolation, i64::from(target)).await?;
+            }
+        }
+    }
+    if opened > 0 {
+        app.wake.work();
+    }
+    Ok(())
+}
+
+async fn top_up(app: &App, cluster: &str, isolation: Isolation, target: i64) -> Result<usize> {
+    let (again, cluster) = (app.clone(), cluster.to_owned());
+    let level = {
+        let (cluster, version) = (cluster.clone(), app.clusters.schema().version().to_owned());
+        app.db.read(move |conn| store::stock_level(conn, &cluster, isolation, &version)).await?
+    };
+    if level >= target {
+        return Ok(0);
+    }
+    let now = app.clock.now();
+    app.db
+        .write(move |conn| {
+            let version = again.clusters.schema().version();
+            let missing = target - store::stock_level(conn, &cluster, isolation, version)?;
+            let mut opened = 0;
+            for _ in 0..missing.max(0) {
+                let tenant = TenantId::mint();
+                let placement = again.clusters.begin(&again.vault, tenant, &cluster, isolation, now)?;
+                let mut steps = steps_run::build_names(&again, &cluster, &placement.home)?;
+                steps.push(SHELVE.to_owned());
+                store::insert(conn, &placement)?;
+                work::store::open_in(
+                    conn,
+                    now,
+                    NewOperation {
+                        kind: STOCK_OPERATION,
+                        tenant: None,
+                        input: json!({ "placement": tenant }),
+                        steps,
+                        begin: now,
+                        done: false,
+                    },
+                )?;
+                opened += 1;
+            }
+            Ok(opened)
+        })
+        .await
+}
+
+async fn retire_stale(app: &App) -> Result<usize> {
+    let version = app.clusters.schema().version().to_owned();
+    let stale = {
+        let version = version.clone();
+        app.db.read(move |conn| store::stale_stock(conn, &version)).await?
+    };
+    let mut opened = 0;
+    for placement in stale {
+        let (again, now) = (app.clone(), app.clock.now());
+        opened += app
+            .db
+            .write(move |conn| {
+                let tenant = placement.home.tenant;
+                if !store::shift(conn, tenant, PlaceState::Stocked, PlaceState::Removing, now)? {
+                    return Ok(0);
+                }
+                let mut steps =
+                    steps_run::removal_names(&again, &placement.cluster, tenant, placement.home.isolation)?;
+                steps.push(FORGET.to_owned());
+                work::store::open_in(
+                    conn,
+                    now,
+                    NewOperation {
+                        kind: RETIRE_OPERATION,
+                        tenant: None,
+                        input: json!({ "placement": tenant }),
+                        steps,
+                        begin: now,
+                        done: false,
+                    },
+                )?;
+                Ok(1)
+            })
+            .await?;
+    }
+    Ok(opened)
+}
+
+fn placement_of(operation: &Operation) -> Result<TenantId> {
+    operation
+        .input
+        .get("placement")
+        .and_then(|id| id.as_str())
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| Error::internal("the operation names no placement"))
+}
+
+/// Builds placements for the stock.
+pub struct Stocker(pub App);
+
+impl Worker for Stocker {
+    fn kind(&self) -> &'static str {
+        STOCK_OPERATION
+    }
+
+    fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
+        Box::pin(async move {
+            let tenant = placement_of(operation)?;
+            if step != SHELVE {
+                return steps_run::build(&self.0, tenant, step).await;
+            }
+            let (version, now) = (self.0.clusters.schema().version().to_owned(), self.0.clock.now());
+            self.0
+                .db
+                .write(move |conn| store::built(conn, tenant, PlaceState::Stocked, &version, now).map(drop))
+                .await
+        })
+    }
+}
+
+/// Removes stocked placements that nobody will take.
+pub struct Retirer(pub App);
+
+impl Worker for Retirer {
+    fn kind(&self) -> &'static str {
+        RETIRE_OPERATION
+    }
+
+    fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
+        Box::pin(async move {
+            let tenant = placement_of(operation)?;
+            if step == FORGET {
+                return self.0.db.write(move |conn| store::remove(conn, tenant)).await;
+            }
+            steps_run::remove(&self.0, tenant, step).await
+        })
+    }
+}
+
+/// The workers of the stock.
+#[must_use]
+pub fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
+    vec![Arc::new(Stocker(app.clone())), Arc::new(Retirer(app.clone()))]
+}

@@ -1,0 +1,18 @@
+//! The tenant and its life: provisioning → active ⇄ suspended → deleting → deleted.
+//!
+//! A tenant is made by `onboarding` and housed by `placement`; both follow what is written here.
+
+pub mod commands;
+pub mod http;
+pub mod model;
+pub mod queries;
+pub mod store;
+
+pub use model::{State, Tenant};
+
+/// Kind of the operation that locks a suspended tenant's role out of its database, or lets it in again.
+pub const ACCESS_OPERATION: &str = "tenant.access";
+/// Kind of the operation that removes a tenant when its grace is over.
+pub const DELETE_OPERATION: &str = "tenant.delete";
+/// Kind of the operation that houses a new tenant.
+pub const ONBOARD_OPERATION: &str = "tenant.onboard";
