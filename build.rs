@@ -1,6 +1,4 @@
 //! Tells cargo which folders are compiled in: by itself it would not notice a new file in them.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=config");
