@@ -27,7 +27,8 @@ migration NAME:
     #!/usr/bin/env bash
     set -euo pipefail
     [[ '{{NAME}}' =~ ^[a-z][a-z0-9_]*$ ]] || { echo "a name of small letters, digits and _, please"; exit 2; }
-    last=$(ls migrations/sqlite migrations/postgres 2>/dev/null | sed -n 's/^\([0-9]\{4\}\)_.*/\1/p' | sort -n | tail -n 1)
+    mkdir -p migrations/sqlite migrations/postgres
+    last=$(ls migrations/sqlite migrations/postgres | sed -n 's/^\([0-9]\{4\}\)_.*/\1/p' | sort -n | tail -n 1)
     folder=$(printf '%04d_%s' $((10#${last:-0} + 1)) '{{NAME}}')
     for engine in sqlite postgres; do
         mkdir -p "migrations/$engine/$folder"
