@@ -1,0 +1,153 @@
+//! The tables of users, memberships and signing keys.
+
+use diesel::prelude::*;
+
+use crate::auth::caller::TenantRole;
+use crate::db::Conn;
+use crate::db::schema::{memberships, signing_keys, users};
+use crate::kernel::clock::Ts;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::{TenantId, UserId};
+
+/// A person.
+#[derive(Queryable, Selectable, Insertable, Clone)]
+#[diesel(table_name = users)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Their address, lower-cased; unique.
+    pub email: String,
+    /// argon2id in PHC text; none until a password is set.
+    pub password_hash: Option<String>,
+    /// When they were made.
+    pub created_at: Ts,
+    /// When they last changed.
+    pub updated_at: Ts,
+}
+
+/// A person's place in a tenant.
+#[derive(Queryable, Selectable, Insertable, Clone, Copy)]
+#[diesel(table_name = memberships)]
+pub struct Membership {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The person.
+    pub user_id: UserId,
+    /// What they may do there.
+    pub role: TenantRole,
+    /// Since when.
+    pub created_at: Ts,
+}
+
+/// Finds a person by address.
+///
+/// # Errors
+/// The store's.
+pub fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>> {
+    users::table.filter(users::email.eq(email)).select(User::as_select()).first(conn).optional().map_err(Into::into)
+}
+
+/// Writes a new person.
+///
+/// # Errors
+/// [`Error::Unavailable`] (run again) when another transaction took the address meanwhile.
+pub fn insert_user(conn: &mut Conn, user: User) -> Result<()> {
+    diesel::insert_into(users::table).values(user).execute(conn).map_err(|error| match Error::from(error) {
+        Error::Conflict { detail, .. } => Error::contended(detail),
+        other => other,
+    })?;
+    Ok(())
+}
+
+/// Sets a password where there was none.
+///
+/// # Errors
+/// The store's.
+pub fn set_first_password(conn: &mut Conn, user: UserId, hash: &str, now: Ts) -> Result<bool> {
+    let unset = users::table.find(user).filter(users::password_hash.is_null());
+    let rows = diesel::update(unset)
+        .set((users::password_hash.eq(Some(hash.to_owned())), users::updated_at.eq(now)))
+        .execute(conn)?;
+    Ok(rows == 1)
+}
+
+/// Writes a new membership.
+///
+/// # Errors
+/// The store's.
+pub fn insert_membership(conn: &mut Conn, membership: Membership) -> Result<()> {
+    diesel::insert_into(memberships::table).values(membership).execute(conn)?;
+    Ok(())
+}
+
+/// All memberships of a person, oldest first.
+///
+/// # Errors
+/// The store's.
+pub fn memberships_of(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>> {
+    memberships::table
+        .filter(memberships::user_id.eq(user))
+        .order(memberships::created_at.asc())
+        .select(Membership::as_select())
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// A person's role in a tenant, when they are a member.
+///
+/// # Errors
+/// The store's.
+pub fn role_in(conn: &mut Conn, user: UserId, tenant: TenantId) -> Result<Option<TenantRole>> {
+    memberships::table.find((tenant, user)).select(memberships::role).first(conn).optional().map_err(Into::into)
+}
+
+/// Removes a tenant's memberships, and the people who were members of nothing else.
+///
+/// # Errors
+/// The store's.
+pub fn remove_members_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
+    let members: Vec<UserId> =
+        memberships::table.filter(memberships::tenant_id.eq(tenant)).select(memberships::user_id).load(conn)?;
+    diesel::delete(memberships::table.filter(memberships::tenant_id.eq(tenant))).execute(conn)?;
+    for user in members {
+        if memberships_of(conn, user)?.is_empty() {
+            diesel::delete(users::table.find(user)).execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
+/// A key that signs access tokens.
+#[derive(Queryable, Selectable, Insertable, Clone)]
+#[diesel(table_name = signing_keys)]
+pub struct SigningKeyRow {
+    /// Its id in the JWKS.
+    pub kid: String,
+    /// Ed25519 in PKCS#8, sealed.
+    pub private_key: Vec<u8>,
+    /// The 32 public bytes.
+    pub public_key: Vec<u8>,
+    /// When it was made.
+    pub created_at: Ts,
+}
+
+/// All signing keys, newest first.
+///
+/// # Errors
+/// The store's.
+pub fn signing_keys(conn: &mut Conn) -> Result<Vec<SigningKeyRow>> {
+    signing_keys::table
+        .order((signing_keys::created_at.desc(), signing_keys::kid.asc()))
+        .select(SigningKeyRow::as_select())
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// Writes a new signing key.
+///
+/// # Errors
+/// The store's.
+pub fn insert_signing_key(conn: &mut Conn, row: SigningKeyRow) -> Result<()> {
+    diesel::insert_into(signing_keys::table).values(row).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Keys: a tenant's API keys, the operator's service keys and operator keys. Their text is in
+//! `auth::secret_key`; here is their life, and the call that verifies one.
+
+pub mod commands;
+pub mod http;
+pub mod model;
+pub mod queries;
+pub mod ring;
+pub mod store;
