@@ -130,7 +130,8 @@ fn catalogue(fields: Vec<Field>, file: &str) -> Result<Parsed, Problems> {
                 reader.problems.push(fault.at("plans", field.node.origin));
             }
             (other, _) => {
-                let fault = Fault::new("unknown key", format!("did you mean plans.{other}?"));
+                let near = nearest(other, ["plans"]).map_or_else(|| format!("plans.{other}"), str::to_owned);
+                let fault = Fault::new("unknown key", format!("did you mean {near}?"));
                 reader.problems.push(fault.at(other, field.origin));
             }
         }
@@ -280,7 +281,7 @@ impl Reader {
                 &at,
                 table.origin,
                 "is missing",
-                format!("a metered feature needs {}", one_of(&METERED_KEYS)),
+                format!("a metered feature needs {}", METERED_KEYS.join(", ")),
             );
         }
         let periods =

@@ -51,7 +51,6 @@ pub struct Entry {
     /// Dotted from the root.
     pub key: String,
     /// The value.
-    #[schema(value_type = Object)]
     pub value: serde_json::Value,
     /// Where it was set.
     pub source: Origin,
@@ -147,8 +146,8 @@ fn cluster_of(key: &str) -> Option<&str> {
 /// the names of the clusters that can be used.
 fn base(default: Vec<Leaf>, written: &[Vec<Leaf>], reader: &mut Reader<'_>) -> (Vec<Leaf>, BTreeSet<String>) {
     let last = |key: &str| {
-        let leaves = std::iter::once(&default).chain(written).flatten();
-        leaves.filter(|leaf| leaf.key == key).next_back().and_then(|leaf| match &leaf.value {
+        let mut leaves = std::iter::once(&default).chain(written).flatten();
+        leaves.rfind(|leaf| leaf.key == key).and_then(|leaf| match &leaf.value {
             Raw::Text(text) => Some(text.clone()),
             _ => None,
         })

@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
             } else if let Some(spec) = keys::find(&key) {
                 self.field(spec, &key, &node, leaves);
             } else if !keys::is_section(&key) {
-                self.unknown(&key, origin, keys::suggest(&key).map(|near| format!("did you mean {near}?")));
+                self.unknown(&key, origin, keys::suggest(&key).map(did_you_mean));
             } else if let Shape::Table(inner) = node.shape {
                 self.section(&key, inner, leaves);
             } else {
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         let Some(spec) = keys::find(&key).filter(|_| variable_name(&key) == name) else {
             let remedy = match keys::suggest(&key) {
                 _ if keys::is_section(&key) => format!("name one of its keys: {name}__…"),
-                Some(near) => format!("did you mean {}?", variable_name(&near)),
+                Some(near) => did_you_mean(variable_name(&near)),
                 None => "unset it: every variable that begins with TENANTRY_ must be a key".to_owned(),
             };
             self.unknown(&key, origin, Some(remedy));
@@ -249,13 +249,18 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, key: &str, origin: Origin, remedy: Option<String>) {
-        self.refuse(key, origin, Fault::new("unknown key", remedy.unwrap_or_default()));
+        let remedy = remedy.unwrap_or_else(|| "`tenantry config show` lists every key".to_owned());
+        self.refuse(key, origin, Fault::new("unknown key", remedy));
     }
 
     pub(crate) fn refuse(&mut self, key: &str, origin: Origin, fault: Fault) {
         self.refused.insert(key.to_owned());
         self.problems.push(fault.at(key, origin));
     }
+}
+
+fn did_you_mean(near: String) -> String {
+    format!("did you mean {near}?")
 }
 
 /// The variable that sets `key`: `TENANTRY_STORE__URL` for `store.url`.

@@ -23,11 +23,12 @@ pub struct Settings {
     /// The control store.
     pub store: Store,
     /// Keys that encrypt what the store keeps secret.
-    #[serde(skip)]
+    #[serde(deserialize_with = "later")]
     pub secrets: Secrets,
     /// How tenants are kept apart and placed by default.
     pub tenancy: Tenancy,
     /// The places where tenants' data can live, by name; holds at least the default cluster.
+    #[serde(default)]
     pub clusters: BTreeMap<String, Cluster>,
     /// The operator's own application.
     pub application: Application,
@@ -49,6 +50,7 @@ pub struct Settings {
 
 /// The HTTP server.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Server {
     /// Address and port to listen on; port 0 takes a free one.
     pub bind: SocketAddr,
@@ -87,6 +89,7 @@ impl Server {
 
 /// The control store.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Store {
     /// A SQLite file or a PostgreSQL database.
     pub url: DatabaseUrl,
@@ -116,6 +119,7 @@ impl Default for Secrets {
 
 /// How tenants are kept apart and placed by default.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tenancy {
     /// Isolation model of tenants whose plan names none.
     pub isolation: Isolation,
@@ -135,6 +139,7 @@ pub struct Tenancy {
 
 /// Placements kept ready on a cluster, per model, 0 to 1000 each; 0 makes each one on demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stock {
     /// Of the model `shared`.
     pub shared: u32,
@@ -158,6 +163,7 @@ impl Stock {
 
 /// A place where tenants' data can live.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// A SQLite directory or a PostgreSQL server.
     pub url: DatabaseUrl,
@@ -177,6 +183,7 @@ pub struct Cluster {
 
 /// The operator's own application.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Application {
     /// Directory of its schema: `NNNN_name/up.sql` and `down.sql`.
     pub migrations_dir: PathBuf,
@@ -184,6 +191,7 @@ pub struct Application {
 
 /// The catalogue.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plans {
     /// The file; a compiled-in copy serves when this is the default path and absent.
     pub file: PathBuf,
@@ -191,6 +199,7 @@ pub struct Plans {
 
 /// Who may sign up, and how.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Signup {
     /// Whether strangers may.
     pub enabled: bool,
@@ -202,6 +211,7 @@ pub struct Signup {
 
 /// Tokens and passwords.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Auth {
     /// Life of an access token, one to 15 minutes.
     #[serde(rename = "access_token_ttl_s", deserialize_with = "seconds")]
@@ -214,6 +224,7 @@ pub struct Auth {
 
 /// Bounds of the data door.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DataDoor {
     /// Longest run of a statement, 10 ms to ten minutes.
     #[serde(rename = "statement_timeout_ms", deserialize_with = "milliseconds")]
@@ -234,6 +245,7 @@ pub struct DataDoor {
 
 /// Durable work.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operations {
     /// Tries of a failing step before its operation stands failed, 1 to 1000.
     pub max_attempts: u32,
@@ -252,6 +264,7 @@ pub struct Operations {
 
 /// Safe repeats of requests.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Idempotency {
     /// How long an `Idempotency-Key` replays the stored answer, a minute to 30 days.
     #[serde(rename = "ttl_s", deserialize_with = "seconds")]
@@ -260,6 +273,7 @@ pub struct Idempotency {
 
 /// The log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     /// Its shape.
     pub format: LogFormat,
@@ -319,4 +333,9 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error
 
 fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     String::deserialize(from).map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+/// Secrets are put in by the loader: here it only matters that their section may be there.
+fn later<'de, D: Deserializer<'de>>(from: D) -> Result<Secrets, D::Error> {
+    serde::de::IgnoredAny::deserialize(from).map(|_| Secrets::default())
 }
