@@ -8,7 +8,18 @@ use crate::text_sql;
 
 /// How a tenant's data is kept apart from every other tenant's.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
     utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]

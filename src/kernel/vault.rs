@@ -59,6 +59,12 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(***)")
+    }
+}
+
 /// Seals and opens what is stored. The first key seals; all of them open, so that a rotated key's
 /// values stay readable.
 #[derive(Clone)]

@@ -233,7 +233,8 @@ mod tests {
             tokio::spawn(async move {
                 memory
                     .get(&1, || {
-                        let (begun, go, load) = (begun.clone(), go.clone(), loads.fetch_add(1, Ordering::SeqCst));
+                        let (begun, go, load) =
+                            (begun.clone(), go.clone(), loads.fetch_add(1, Ordering::SeqCst));
                         async move {
                             if load == 0 {
                                 begun.notify_one();

@@ -1,0 +1,341 @@
+//! The settings as the product uses them: a struct per concern, units in the types. Values that reach
+//! these structs have passed the table of keys and the rules between keys.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::master_key::{MasterKey, MasterKeySource};
+use super::url::DatabaseUrl;
+use crate::kernel::isolation::Isolation;
+
+/// Everything an operator can set. `config/default.toml` has the ranges, the defaults and the reasons.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Directory for everything the embedded default writes; made with mode 0700.
+    pub data_dir: PathBuf,
+    /// The HTTP server.
+    pub server: Server,
+    /// The control store.
+    pub store: Store,
+    /// Keys that encrypt what the store keeps secret.
+    #[serde(deserialize_with = "later")]
+    pub secrets: Secrets,
+    /// How tenants are kept apart and placed by default.
+    pub tenancy: Tenancy,
+    /// The places where tenants' data can live, by name; holds at least the default cluster.
+    #[serde(default)]
+    pub clusters: BTreeMap<String, Cluster>,
+    /// The operator's own application.
+    pub application: Application,
+    /// The catalogue.
+    pub plans: Plans,
+    /// Who may sign up, and how.
+    pub signup: Signup,
+    /// Tokens and passwords.
+    pub auth: Auth,
+    /// Bounds of the data door.
+    pub data_door: DataDoor,
+    /// Durable work.
+    pub operations: Operations,
+    /// Safe repeats of requests.
+    pub idempotency: Idempotency,
+    /// The log.
+    pub log: Log,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The http(s) URL under which clients reach this server; see [`Server::public_url`].
+    pub public_url: Option<String>,
+    /// Threads that serve requests, 0 to 1024; 0 is one per core, see [`Server::worker_count`].
+    pub workers: usize,
+    /// How long running requests and steps get to finish after SIGTERM, up to an hour.
+    #[serde(rename = "shutdown_grace_s", deserialize_with = "seconds")]
+    pub shutdown_grace: Duration,
+    /// Largest request body in bytes, 1 KiB to 100 MiB.
+    pub max_body_bytes: usize,
+}
+
+impl Server {
+    /// The base of links and the issuer of tokens, without a `/` at the end: `public_url`, or else the
+    /// address that was really `bound`.
+    #[must_use]
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        if let Some(url) = &self.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let ip = if bound.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bound.ip() };
+        format!("http://{}", SocketAddr::new(ip, bound.port()))
+    }
+
+    /// Threads that serve requests, at least 1.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            given => given,
+        }
+    }
+}
+
+/// The control store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// A SQLite file or a PostgreSQL database.
+    pub url: DatabaseUrl,
+    /// Connections of this process to the store, 2 to 1000.
+    pub max_connections: u32,
+    /// Commands that share one durable commit on SQLite, 1 to 1024.
+    pub write_batch_max: usize,
+}
+
+/// Keys that encrypt what the store keeps secret.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Where the master key is; [`super::master_key::load_or_create`] gives it.
+    pub master_key: MasterKeySource,
+    /// Keys of before a rotation: they only decrypt.
+    pub previous_master_keys: Vec<MasterKey>,
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self {
+            master_key: MasterKeySource::Made(PathBuf::from("data/master.key")),
+            previous_master_keys: Vec::new(),
+        }
+    }
+}
+
+/// How tenants are kept apart and placed by default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenancy {
+    /// Isolation model of tenants whose plan names none.
+    pub isolation: Isolation,
+    /// The cluster that takes new tenants unless a region or an operator says otherwise.
+    pub default_cluster: String,
+    /// Region of new tenants that name none; `None` is any.
+    #[serde(deserialize_with = "not_empty")]
+    pub region: Option<String>,
+    /// Time between a tenant's deletion and the erasure of its data, up to a year.
+    #[serde(rename = "delete_grace_s", deserialize_with = "seconds")]
+    pub delete_grace: Duration,
+    /// Slugs that nobody may take, besides the built-in ones.
+    pub reserved_slugs: Vec<String>,
+    /// Placements kept ready.
+    pub stock: Stock,
+}
+
+/// Placements kept ready on a cluster, per model, 0 to 1000 each; 0 makes each one on demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    /// Of the model `shared`.
+    pub shared: u32,
+    /// Of the model `schema`.
+    pub schema: u32,
+    /// Of the model `database`.
+    pub database: u32,
+}
+
+impl Stock {
+    /// How many of `model` to keep ready.
+    #[must_use]
+    pub fn of(&self, model: Isolation) -> u32 {
+        match model {
+            Isolation::Shared => self.shared,
+            Isolation::Schema => self.schema,
+            Isolation::Database => self.database,
+        }
+    }
+}
+
+/// A place where tenants' data can live.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// A SQLite directory or a PostgreSQL server.
+    pub url: DatabaseUrl,
+    /// Budget of connections of this process to the cluster, 1 to 10000.
+    pub max_connections: u32,
+    /// Share of new tenants among the clusters that fit, 0 to 1000000; 0 takes none unless named.
+    pub weight: u32,
+    /// Where it stands; `None` is nowhere in particular.
+    #[serde(deserialize_with = "not_empty")]
+    pub region: Option<String>,
+    /// Whether new tenants may be placed here.
+    pub accepts_new: bool,
+    /// Longest wait for a new connection, 100 ms to a minute.
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
+    pub connect_timeout: Duration,
+}
+
+/// The operator's own application.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// Directory of its schema: `NNNN_name/up.sql` and `down.sql`.
+    pub migrations_dir: PathBuf,
+}
+
+/// The catalogue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plans {
+    /// The file; a compiled-in copy serves when this is the default path and absent.
+    pub file: PathBuf,
+}
+
+/// Who may sign up, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signup {
+    /// Whether strangers may.
+    pub enabled: bool,
+    /// Whether an address must be confirmed by mail first; always false in this version.
+    pub verify_email: bool,
+    /// Plan of those who name none.
+    pub default_plan: String,
+}
+
+/// Tokens and passwords.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Life of an access token, one to 15 minutes.
+    #[serde(rename = "access_token_ttl_s", deserialize_with = "seconds")]
+    pub access_token_ttl: Duration,
+    /// The `aud` claim of access tokens.
+    pub audience: String,
+    /// Fewest characters of a password, 8 to 128.
+    pub password_min_length: usize,
+}
+
+/// Bounds of the data door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataDoor {
+    /// Longest run of a statement, 10 ms to ten minutes.
+    #[serde(rename = "statement_timeout_ms", deserialize_with = "milliseconds")]
+    pub statement_timeout: Duration,
+    /// Most rows in an answer, 1 to 1000000.
+    pub max_rows: usize,
+    /// Most bytes of rows in an answer, 1 KiB to 100 MiB.
+    pub max_bytes: usize,
+    /// Longest wait for a free connection, up to a minute.
+    #[serde(rename = "wait_ms", deserialize_with = "milliseconds")]
+    pub wait: Duration,
+    /// Statements of one tenant at the same time, 1 to 1000.
+    pub max_in_flight_per_tenant: usize,
+    /// Time after which a tenant's unused connection is closed, a second to a day.
+    #[serde(rename = "idle_close_s", deserialize_with = "seconds")]
+    pub idle_close: Duration,
+}
+
+/// Durable work.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operations {
+    /// Tries of a failing step before its operation stands failed, 1 to 1000.
+    pub max_attempts: u32,
+    /// First wait after a failed step, 10 ms to a minute; doubles each time.
+    #[serde(rename = "backoff_initial_ms", deserialize_with = "milliseconds")]
+    pub backoff_initial: Duration,
+    /// Longest wait between two tries, a second to a day.
+    #[serde(rename = "backoff_max_s", deserialize_with = "seconds")]
+    pub backoff_max: Duration,
+    /// Silence of a worker after which another replica takes over, 5 s to an hour.
+    #[serde(rename = "lease_s", deserialize_with = "seconds")]
+    pub lease: Duration,
+    /// Operations that this process works on at the same time, 1 to 256.
+    pub concurrency: usize,
+}
+
+/// Safe repeats of requests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idempotency {
+    /// How long an `Idempotency-Key` replays the stored answer, a minute to 30 days.
+    #[serde(rename = "ttl_s", deserialize_with = "seconds")]
+    pub ttl: Duration,
+}
+
+/// The log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Its shape.
+    pub format: LogFormat,
+    /// The least important messages that are kept.
+    pub level: LogLevel,
+}
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Pretty,
+    /// An object per line.
+    Json,
+}
+
+/// Importance of log messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Something failed and stays failed.
+    Error,
+    /// Something is odd and may need a person.
+    Warn,
+    /// What happened.
+    Info,
+    /// How it happened.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word used in config, and as a directive of `tracing_subscriber::EnvFilter`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_secs)
+}
+
+fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_millis)
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(from).map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+/// Secrets are put in by the loader: here it only matters that their section may be there.
+fn later<'de, D: Deserializer<'de>>(from: D) -> Result<Secrets, D::Error> {
+    serde::de::IgnoredAny::deserialize(from).map(|_| Secrets::default())
+}
