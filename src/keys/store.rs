@@ -158,3 +158,18 @@ pub fn remove_of_tenant_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     diesel::delete(keys::table.filter(keys::tenant_id.eq(tenant))).execute(conn)?;
     Ok(())
 }
+
+/// How many operator keys with the role admin are good.
+///
+/// # Errors
+/// The store's.
+pub fn count_good_admins(conn: &mut Conn, now: Ts) -> Result<i64> {
+    keys::table
+        .filter(keys::kind.eq(KeyKind::Operator))
+        .filter(keys::role.eq(OperatorRole::Admin))
+        .filter(keys::revoked_at.is_null())
+        .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)))
+        .count()
+        .get_result(conn)
+        .map_err(Into::into)
+}

@@ -373,3 +373,17 @@ pub fn cancel_in(conn: &mut Conn, kind: &str, tenant: TenantId, now: Ts, reason:
         .execute(conn)
         .map_err(Into::into)
 }
+
+/// How many operations of these kinds are at work on a tenant.
+///
+/// # Errors
+/// The store's.
+pub fn running_in(conn: &mut Conn, kinds: &[&str], tenant: TenantId) -> Result<i64> {
+    operations::table
+        .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
+        .filter(operations::tenant_id.eq(tenant))
+        .filter(operations::state.eq(State::Running))
+        .count()
+        .get_result(conn)
+        .map_err(Into::into)
+}

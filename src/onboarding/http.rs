@@ -1,0 +1,95 @@
+//! The endpoints of onboarding.
+
+use actix_web::{HttpResponse, post, web};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::commands::{self, SignupRequest, TenantRequest};
+use super::model::{CreatedTenant, SignedUp};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::http::{Body, Reply, idempotency};
+use crate::kernel::isolation::Isolation;
+
+/// Registers the endpoints.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(sign_up).service(create);
+}
+
+/// A signup.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Signup {
+    /// The organisation's name.
+    #[schema(min_length = 1, max_length = 200, example = "Acme, Inc.")]
+    organization: String,
+    /// Its short name in URLs; derived from the name when absent.
+    #[schema(max_length = 60, example = "acme")]
+    slug: Option<String>,
+    /// The owner's address.
+    #[schema(max_length = 254, example = "ada@example.com")]
+    email: String,
+    /// The owner's password.
+    #[schema(value_type = String, max_length = 1024, format = Password)]
+    password: SecretString,
+    /// The plan; the default one when absent.
+    #[schema(max_length = 64)]
+    plan: Option<String>,
+}
+
+/// Signs an organisation up: a tenant, its owner, and its database.
+#[utoipa::path(tag = "onboarding", request_body = Signup, responses((status = 202, body = SignedUp)))]
+#[post("/v1/signups")]
+async fn sign_up(app: web::Data<App>, caller: Caller, key: idempotency::Key, body: Body<Signup>) -> Reply<HttpResponse> {
+    let attempt = app.attempt(&caller, key, &body.raw)?;
+    let Signup { organization, slug, email, password, plan } = body.value;
+    let request = SignupRequest { organization, slug, email, password, plan };
+    Ok(commands::sign_up(&app, &caller, request, attempt).await?.respond())
+}
+
+/// Who will own the tenant.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OwnerRequest {
+    /// Their address.
+    #[schema(max_length = 254)]
+    email: String,
+}
+
+/// A tenant to create.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewTenant {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// Its short name in URLs; derived from the name when absent.
+    #[schema(max_length = 60)]
+    slug: Option<String>,
+    /// The plan; the default one when absent.
+    #[schema(max_length = 64)]
+    plan: Option<String>,
+    /// The isolation model; the plan's, else the default, when absent.
+    isolation: Option<Isolation>,
+    /// The cluster; chosen by region and weight when absent.
+    #[schema(max_length = 64)]
+    cluster: Option<String>,
+    /// The region its cluster must be in.
+    #[schema(max_length = 64)]
+    region: Option<String>,
+    /// Its owner.
+    owner: Option<OwnerRequest>,
+}
+
+/// Creates a tenant.
+#[utoipa::path(tag = "tenants", request_body = NewTenant, responses((status = 202, body = CreatedTenant)), security(("bearer" = [])))]
+#[post("/admin/v1/tenants")]
+async fn create(app: web::Data<App>, caller: Caller, key: idempotency::Key, body: Body<NewTenant>) -> Reply<HttpResponse> {
+    let attempt = app.attempt(&caller, key, &body.raw)?;
+    let NewTenant { name, slug, plan, isolation, cluster, region, owner } = body.value;
+    let request =
+        TenantRequest { name, slug, plan, isolation, cluster, region, owner_email: owner.map(|owner| owner.email) };
+    Ok(commands::create(&app, &caller, request, attempt).await?.respond())
+}

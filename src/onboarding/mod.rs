@@ -1,0 +1,9 @@
+//! Onboarding: a signup, or an operator's call, becomes a tenant with a user and a home. It composes what
+//! the capabilities below it own, in one transaction; what cannot be in it is an operation.
+
+pub mod commands;
+pub mod http;
+pub mod model;
+pub mod removal;
+pub mod store;
+pub mod worker;

@@ -1,0 +1,105 @@
+//! Removes a tenant whose grace is over: its home on the cluster, then everything of it in the store but
+//! the record that it was.
+
+use serde_json::json;
+
+use super::store as signups;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::identity::store as people;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::TenantId;
+use crate::keys::store as keys;
+use crate::log::{self, NewEvent};
+use crate::placement::{steps_run, store as placements};
+use crate::tenants::store::Handle;
+use crate::tenants::{ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant, store as tenants};
+use crate::work::runner::{Running, Worker};
+use crate::work::{self, Operation};
+
+/// The step that waits until nothing else works on the tenant.
+const STOP_WORK: &str = "stop_work";
+/// The step that removes the tenant from the store.
+const FORGET: &str = "forget_tenant";
+
+/// The names of the steps that remove a tenant.
+///
+/// # Errors
+/// [`Error::Refused`] when its cluster is not configured any more.
+pub fn step_names(app: &App, tenant: &Tenant) -> Result<Vec<String>> {
+    let home = steps_run::removal_names(app, &tenant.cluster, tenant.id, tenant.isolation)?;
+    Ok(std::iter::once(STOP_WORK.to_owned()).chain(home).chain([FORGET.to_owned()]).collect())
+}
+
+/// Does [`DELETE_OPERATION`].
+pub struct Remover(pub App);
+
+impl Worker for Remover {
+    fn kind(&self) -> &'static str {
+        DELETE_OPERATION
+    }
+
+    fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
+        Box::pin(async move {
+            let id = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
+            if !self.still_wanted(id).await? {
+                return Ok(());
+            }
+            match step {
+                STOP_WORK => self.stop_work(id).await,
+                FORGET => self.forget(id).await,
+                home => steps_run::remove(&self.0, id, home).await,
+            }
+        })
+    }
+}
+
+impl Remover {
+    async fn still_wanted(&self, id: TenantId) -> Result<bool> {
+        let tenant = self.0.db.read(move |conn| tenants::get(conn, &Handle::Id(id))).await?;
+        match tenant.state {
+            State::Deleting => Ok(true),
+            State::Deleted => Ok(false),
+            other => Err(Error::conflict("tenant_not_deleting", format!("the tenant is {}", other.word()))),
+        }
+    }
+
+    async fn stop_work(&self, id: TenantId) -> Result<()> {
+        let now = self.0.clock.now();
+        let running = self
+            .0
+            .db
+            .write(move |conn| {
+                for kind in [ONBOARD_OPERATION, ACCESS_OPERATION] {
+                    work::store::cancel_in(conn, kind, id, now, "the tenant is being deleted")?;
+                }
+                work::store::running_in(conn, &[ONBOARD_OPERATION, ACCESS_OPERATION], id)
+            })
+            .await?;
+        if running > 0 {
+            return Err(Error::conflict("work_running", "another operation on the tenant is still at work"));
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, id: TenantId) -> Result<()> {
+        let now = self.0.clock.now();
+        self.0
+            .db
+            .write(move |conn| {
+                let tenant = tenants::get(conn, &Handle::Id(id))?;
+                keys::remove_of_tenant_in(conn, id)?;
+                signups::remove_of_tenant_in(conn, id)?;
+                people::remove_members_in(conn, id)?;
+                placements::remove(conn, id)?;
+                let mut tenant = tenant.bury(now)?;
+                tenants::save(conn, &mut tenant)?;
+                log::append_in(conn, &Caller::system("removal"), now, NewEvent::of(id, "tenant.deleted", json!({})))?;
+                Ok(())
+            })
+            .await?;
+        self.0.forget_tenant(id).await;
+        self.0.ring.forget_all();
+        Ok(())
+    }
+}

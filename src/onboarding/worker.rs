@@ -1,0 +1,70 @@
+//! Builds a new tenant's home when none was in stock, and makes the tenant active.
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::TenantId;
+use crate::log::{self, NewEvent};
+use crate::placement::place::PlaceState;
+use crate::placement::{steps_run, store as placements};
+use crate::tenants::store::Handle;
+use crate::tenants::{ONBOARD_OPERATION, State, store as tenants};
+use crate::work::Operation;
+use crate::work::runner::{Running, Worker};
+
+/// The step that takes a placement from stock.
+pub const CLAIM: &str = "claim_placement";
+/// The step that makes the tenant active.
+pub const ACTIVATE: &str = "activate";
+
+/// Does [`ONBOARD_OPERATION`].
+pub struct Onboarder(pub App);
+
+impl Worker for Onboarder {
+    fn kind(&self) -> &'static str {
+        ONBOARD_OPERATION
+    }
+
+    fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
+        Box::pin(async move {
+            let id = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
+            self.still_wanted(id).await?;
+            if step == ACTIVATE { self.activate(id).await } else { steps_run::build(&self.0, id, step).await }
+        })
+    }
+}
+
+impl Onboarder {
+    /// A tenant that is deleted while it is being made must not grow further: the removal waits for this
+    /// operation to end.
+    async fn still_wanted(&self, id: TenantId) -> Result<()> {
+        let tenant = self.0.db.read(move |conn| tenants::get(conn, &Handle::Id(id))).await?;
+        match tenant.state {
+            State::Provisioning | State::Active => Ok(()),
+            other => Err(Error::conflict("tenant_not_wanted", format!("the tenant is {}", other.word()))),
+        }
+    }
+
+    async fn activate(&self, id: TenantId) -> Result<()> {
+        let (now, version) = (self.0.clock.now(), self.0.clusters.schema().version().to_owned());
+        self.0
+            .db
+            .write(move |conn| {
+                let tenant = tenants::get(conn, &Handle::Id(id))?;
+                if tenant.state != State::Provisioning {
+                    return Ok(());
+                }
+                placements::built(conn, id, PlaceState::Assigned, &version, now)?;
+                let mut tenant = tenant.activate(now)?;
+                tenants::save(conn, &mut tenant)?;
+                let data = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster });
+                log::append_in(conn, &Caller::system("onboarding"), now, NewEvent::of(id, "tenant.provisioned", data))?;
+                Ok(())
+            })
+            .await?;
+        self.0.forget_tenant(id).await;
+        Ok(())
+    }
+}
