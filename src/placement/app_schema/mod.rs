@@ -8,6 +8,7 @@ pub mod lint;
 mod lint_table;
 mod script;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -126,6 +127,41 @@ impl AppSchema {
         }
         Err(Error::refused("migration_unsafe", findings.join("\n")))
     }
+}
+
+/// The migrations that a home lacks whose ledger holds `applied` (number → checksum).
+///
+/// # Errors
+/// `migration_changed` when an applied migration's file is no longer what was applied, and
+/// `migration_missing` when an unapplied one has a lower number than an applied one.
+pub(crate) fn pending<'a>(app: &'a AppSchema, applied: &BTreeMap<i32, String>) -> Result<Vec<&'a Migration>> {
+    let newest = applied.keys().next_back().copied().unwrap_or(0);
+    let mut pending = Vec::new();
+    for migration in &app.migrations {
+        match applied.get(&migration.number) {
+            Some(checksum) if *checksum == migration.checksum => {}
+            Some(_) => {
+                return Err(Error::refused(
+                    "migration_changed",
+                    format!(
+                        "{} was edited after it had been applied: restore the file and put the change into a new migration",
+                        migration.up.file
+                    ),
+                ));
+            }
+            None if migration.number < newest => {
+                return Err(Error::refused(
+                    "migration_missing",
+                    format!(
+                        "{} comes before migration {newest}, which is already applied: give it a higher number",
+                        migration.up.file
+                    ),
+                ));
+            }
+            None => pending.push(migration),
+        }
+    }
+    Ok(pending)
 }
 
 /// `bytes` in hexadecimal.
