@@ -126,7 +126,7 @@ pub struct Inventory {
     pub databases: Vec<Found>,
     /// Entries of the map from role to tenant.
     pub registered: Vec<Found>,
-    /// Files or databases that a crash left half-made; safe to delete. `tenant` is not known of these.
+    /// Files or databases that are being made right now, or that a crash left half-made.
     pub debris: Vec<String>,
 }
 

@@ -10,6 +10,7 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -34,11 +35,11 @@ pub struct Migration {
     pub checksum: String,
 }
 
-/// The application's schema: all its migrations, in order.
+/// The application's schema: all its migrations, in order. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppSchema {
-    migrations: Vec<Migration>,
-    version: String,
+    migrations: Arc<[Migration]>,
+    version: Arc<str>,
 }
 
 impl AppSchema {
@@ -79,7 +80,7 @@ impl AppSchema {
             hash.update(format!("{} {} {}\n", migration.number, migration.name, migration.checksum));
         }
         let version = hex(&hash.finalize());
-        Self { migrations, version }
+        Self { migrations: migrations.into(), version: version.into() }
     }
 
     /// The migrations in the order of application.
@@ -137,7 +138,7 @@ impl AppSchema {
 pub(crate) fn pending<'a>(app: &'a AppSchema, applied: &BTreeMap<i32, String>) -> Result<Vec<&'a Migration>> {
     let newest = applied.keys().next_back().copied().unwrap_or(0);
     let mut pending = Vec::new();
-    for migration in &app.migrations {
+    for migration in app.migrations.iter() {
         match applied.get(&migration.number) {
             Some(checksum) if *checksum == migration.checksum => {}
             Some(_) => {

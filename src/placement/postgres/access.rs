@@ -69,9 +69,7 @@ impl PgCluster {
         for _ in 0..100 {
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
             if self.rows(client, doing, end, &[&role]).await?.is_empty() {
-                return self
-                    .run(client, doing, &format!("REVOKE {} FROM CURRENT_USER", ident(role)))
-                    .await;
+                return self.run(client, doing, &format!("REVOKE {} FROM CURRENT_USER", ident(role))).await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

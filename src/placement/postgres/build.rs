@@ -21,7 +21,13 @@ impl PgCluster {
     /// # Errors
     /// What the step met: `cluster_unavailable`, `cluster_busy`, `cluster_refused`, `migration_failed`,
     /// `home_unverified` and the like, in words for the operation's step.
-    pub async fn build(&self, step: BuildStep, home: &Home, password: &SecretString, app: &AppSchema) -> Result<()> {
+    pub async fn build(
+        &self,
+        step: BuildStep,
+        home: &Home,
+        password: &SecretString,
+        app: &AppSchema,
+    ) -> Result<()> {
         self.bounded(step.name(), async {
             match step {
                 BuildStep::VerifyAccess => return self.verify(home, password).await,
@@ -57,7 +63,11 @@ impl PgCluster {
         let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&home.schema));
         match client.batch_execute(&sql).await {
             // Two processes at once: the other was faster.
-            Err(error) if errors::is_any(&error, &[SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_SCHEMA]) => Ok(()),
+            Err(error)
+                if errors::is_any(&error, &[SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_SCHEMA]) =>
+            {
+                Ok(())
+            }
             outcome => outcome.map_err(|error| errors::explain(&self.name, "creating the schema", &error)),
         }
     }
@@ -80,8 +90,14 @@ impl PgCluster {
             ident(&template)
         );
         match client.batch_execute(&sql).await {
-            Err(error) if errors::is_any(&error, &[SqlState::DUPLICATE_DATABASE, SqlState::UNIQUE_VIOLATION]) => Ok(()),
-            outcome => outcome.map_err(|error| errors::explain(&self.name, "copying the template database", &error)),
+            Err(error)
+                if errors::is_any(&error, &[SqlState::DUPLICATE_DATABASE, SqlState::UNIQUE_VIOLATION]) =>
+            {
+                Ok(())
+            }
+            outcome => {
+                outcome.map_err(|error| errors::explain(&self.name, "copying the template database", &error))
+            }
         }
     }
 
@@ -93,7 +109,8 @@ impl PgCluster {
         match home.isolation {
             Isolation::Shared => {}
             Isolation::Schema => {
-                let begin = format!("BEGIN; REVOKE ALL ON SCHEMA {} FROM PUBLIC; {usage}", ident(&home.schema));
+                let begin =
+                    format!("BEGIN; REVOKE ALL ON SCHEMA {} FROM PUBLIC; {usage}", ident(&home.schema));
                 self.run(client, doing, &begin).await?;
                 // Nothing to do for a new home; after its role was lost and made anew, all of it.
                 self.secure(client, home.isolation, &home.schema, Some(role)).await?;
@@ -119,7 +136,10 @@ impl PgCluster {
     /// in reach that should not be.
     async fn verify(&self, home: &Home, password: &SecretString) -> Result<()> {
         let wrong = |what: String| {
-            Error::refused("home_unverified", format!("signed in to cluster `{}` as the tenant, but {what}", self.name))
+            Error::refused(
+                "home_unverified",
+                format!("signed in to cluster `{}` as the tenant, but {what}", self.name),
+            )
         };
         let config = self.tenant_config(home, password)?;
         let client = match connect::connect(&config, self.limits.connect).await {
@@ -150,7 +170,10 @@ impl PgCluster {
         }
         let (all, usable): (i64, i64) = (get(row, 5)?, get(row, 6)?);
         if all == 0 || all != usable {
-            return Err(wrong(format!("only {usable} of {all} tables of schema {} are usable", literal(&home.schema))));
+            return Err(wrong(format!(
+                "only {usable} of {all} tables of schema {} are usable",
+                literal(&home.schema)
+            )));
         }
         Ok(())
     }

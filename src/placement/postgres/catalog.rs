@@ -76,7 +76,12 @@ ORDER BY 1, 2";
 
 impl PgCluster {
     /// Refuses a schema in which tenants could reach each other, or which would not work in each model.
-    pub(super) async fn check_catalog(&self, client: &Client, isolation: Isolation, schema: &str) -> Result<()> {
+    pub(super) async fn check_catalog(
+        &self,
+        client: &Client,
+        isolation: Isolation,
+        schema: &str,
+    ) -> Result<()> {
         let shared = isolation == Isolation::Shared;
         let rows = self.rows(client, "checking the tables", BREACHES, &[&schema, &shared]).await?;
         let mut breaches = Vec::new();

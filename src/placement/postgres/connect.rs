@@ -17,7 +17,9 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
     let bad = |what: &str| {
         Error::refused(
             "cluster_url_invalid",
-            format!("clusters.{cluster}.url {what}: it looks like postgres://owner:password@host:5432/database"),
+            format!(
+                "clusters.{cluster}.url {what}: it looks like postgres://owner:password@host:5432/database"
+            ),
         )
     };
     let mut config = Config::from_str(url.expose_secret()).map_err(|_| bad("cannot be read"))?;
@@ -36,7 +38,9 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
     if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
         return Err(Error::refused(
             "cluster_tls_missing",
-            format!("clusters.{cluster}.url asks for TLS, but this build has none: use one built with the `pg-tls` feature"),
+            format!(
+                "clusters.{cluster}.url asks for TLS, but this build has none: use one built with the `pg-tls` feature"
+            ),
         ));
     }
     Ok(config)

@@ -31,7 +31,9 @@ pub(super) fn explain(cluster: &str, doing: &str, error: &tokio_postgres::Error)
         SqlState::QUERY_CANCELED,
     ];
     if passing.contains(code) || message.contains("concurrently updated") {
-        let detail = format!("cluster `{cluster}` is busy with something else, while {doing}: {message}; it is retried");
+        let detail = format!(
+            "cluster `{cluster}` is busy with something else, while {doing}: {message}; it is retried"
+        );
         return Error::Unavailable { code: "cluster_busy", detail, cause };
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {

@@ -43,7 +43,8 @@ impl PgCluster {
         }
         let map = "SELECT 1 FROM pg_class WHERE oid = to_regclass('tenantry.tenant_role')";
         if self.any(client, "looking for the map", map, &[]).await? {
-            let registered = "SELECT rolname::text FROM tenantry.tenant_role WHERE rolname ^@ ANY ($1) ORDER BY 1";
+            let registered =
+                "SELECT rolname::text FROM tenantry.tenant_role WHERE rolname ^@ ANY ($1) ORDER BY 1";
             for name in self.names_of(client, registered, &["t_".to_owned()]).await? {
                 if let Some((tenant, isolation)) = tenant_of_role(&name) {
                     found.registered.push(Found { tenant, isolation, name });

@@ -97,7 +97,12 @@ impl PgCluster {
 
     /// What `schema` lacks. A ledger that is ahead of the folder is left alone: an older process may
     /// still run beside a newer one.
-    async fn pending<'a>(&self, client: &Client, schema: &str, app: &'a AppSchema) -> Result<Vec<&'a Migration>> {
+    async fn pending<'a>(
+        &self,
+        client: &Client,
+        schema: &str,
+        app: &'a AppSchema,
+    ) -> Result<Vec<&'a Migration>> {
         let sql = "SELECT number, checksum FROM tenantry.migrations WHERE schema = $1";
         let rows = self.rows(client, "reading the ledger of migrations", sql, &[&schema]).await?;
         let mut applied = std::collections::BTreeMap::new();

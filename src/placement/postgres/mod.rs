@@ -219,7 +219,13 @@ impl PgCluster {
     }
 
     /// Whether a query gives any row.
-    async fn any(&self, client: &Client, doing: &str, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<bool> {
+    async fn any(
+        &self,
+        client: &Client,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<bool> {
         Ok(!self.rows(client, doing, sql, params).await?.is_empty())
     }
 

@@ -64,7 +64,12 @@ impl PgCluster {
         self.lock(client, "prepare").await?;
         self.make_groups(client).await?;
         let doing = "laying the groundwork";
-        self.run(client, doing, &format!("BEGIN; {GROUNDWORK} {} COMMIT", self.group_rights(&Isolation::ALL))).await?;
+        self.run(
+            client,
+            doing,
+            &format!("BEGIN; {GROUNDWORK} {} COMMIT", self.group_rights(&Isolation::ALL)),
+        )
+        .await?;
         self.close_database(client, &self.database, &[Isolation::Shared, Isolation::Schema]).await?;
         if models.contains(&Isolation::Shared) {
             let sql = format!(

@@ -14,7 +14,12 @@ use super::{PgCluster, errors, get};
 
 impl PgCluster {
     /// Makes the role, or brings an existing one to what it should be.
-    pub(super) async fn create_role(&self, client: &Client, home: &Home, password: &SecretString) -> Result<()> {
+    pub(super) async fn create_role(
+        &self,
+        client: &Client,
+        home: &Home,
+        password: &SecretString,
+    ) -> Result<()> {
         let role = home.role()?;
         self.lock(client, role).await?;
         if self.role_exists(client, role).await? {
@@ -36,7 +41,13 @@ impl PgCluster {
 
     /// Undoes what a tenant can do to its own role: another password, other settings. `login` is
     /// `LOGIN` to open the role, or empty to leave that as it is.
-    async fn renew_role(&self, client: &Client, home: &Home, password: &SecretString, login: &str) -> Result<()> {
+    async fn renew_role(
+        &self,
+        client: &Client,
+        home: &Home,
+        password: &SecretString,
+        login: &str,
+    ) -> Result<()> {
         let role = home.role()?;
         let doing = "renewing the login role";
         let mut sql = format!(

@@ -47,7 +47,11 @@ impl PgCluster {
                 Err(error) => return Err(errors::explain(&self.name, doing, &error)),
             }
         }
-        Err(Error::unavailable("cluster_busy", "the new template database stays in use; it is retried", rename))
+        Err(Error::unavailable(
+            "cluster_busy",
+            "the new template database stays in use; it is retried",
+            rename,
+        ))
     }
 
     async fn fill_template(&self, scaffold: &str, app: &AppSchema) -> Result<()> {
@@ -89,7 +93,8 @@ impl PgCluster {
     }
 
     pub(super) async fn database_exists(&self, client: &Client, name: &str) -> Result<bool> {
-        self.any(client, "looking for a database", "SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await
+        self.any(client, "looking for a database", "SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
+            .await
     }
 
     /// Encoding and sort order as in the URL's database, so that queries sort alike in each model.
