@@ -1,0 +1,134 @@
+//! Connecting to PostgreSQL, once for everybody: bounded in time, with TLS when it is compiled in.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config};
+
+use crate::kernel::error::{Cause, Error, Result};
+
+/// Reads a `postgres://` URL. The message of a bad one never repeats it: it may hold a password.
+///
+/// # Errors
+/// `cluster_url_invalid` when it is no such URL or names no host, no user or no database.
+pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
+    let bad = |what: &str| {
+        Error::refused(
+            "cluster_url_invalid",
+            format!(
+                "clusters.{cluster}.url {what}: it looks like postgres://owner:password@host:5432/database"
+            ),
+        )
+    };
+    let mut config = Config::from_str(url.expose_secret()).map_err(|_| bad("cannot be read"))?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(bad("names no host"));
+    }
+    if config.get_user().is_none() {
+        return Err(bad("names no user"));
+    }
+    if config.get_dbname().is_none_or(str::is_empty) {
+        return Err(bad("names no database"));
+    }
+    config.application_name("tenantry");
+    config.keepalives_idle(Duration::from_secs(30));
+    #[cfg(not(feature = "pg-tls"))]
+    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
+        return Err(Error::refused(
+            "cluster_tls_missing",
+            format!(
+                "clusters.{cluster}.url asks for TLS, but this build has none: use one built with the `pg-tls` feature"
+            ),
+        ));
+    }
+    Ok(config)
+}
+
+/// Why no connection came about.
+#[derive(Debug)]
+pub enum ConnectFailure {
+    /// The time ran out.
+    TimedOut,
+    /// The driver or the server said no.
+    Failed(tokio_postgres::Error),
+}
+
+impl ConnectFailure {
+    /// This failure as the product's error; `cluster` is the cluster's name in the config.
+    #[must_use]
+    pub fn explain(self, cluster: &str) -> Error {
+        let away = |cause: Cause| Error::Unavailable {
+            code: "cluster_unavailable",
+            detail: format!("cluster `{cluster}` cannot be reached; it is retried"),
+            cause,
+        };
+        let error = match self {
+            Self::TimedOut => return away(Cause::new("connecting timed out")),
+            Self::Failed(error) => error,
+        };
+        let Some(told) = error.as_db_error() else { return away(Cause::chain(&error)) };
+        let refused = |why: String| Error::refused("cluster_login_refused", why);
+        match *told.code() {
+            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => refused(format!(
+                "cluster `{cluster}` refused to sign us in: {}. Check the user, its password and pg_hba.conf",
+                told.message()
+            )),
+            SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE => {
+                refused(format!("cluster `{cluster}` refused the connection: {}", told.message()))
+            }
+            _ => away(Cause::chain(&error)),
+        }
+    }
+}
+
+/// Opens a connection within `timeout` and drives it in a task of its own, which ends with the client.
+///
+/// # Errors
+/// [`ConnectFailure`], to be told apart by whoever asked.
+pub async fn connect(config: &Config, timeout: Duration) -> Result<Client, ConnectFailure> {
+    match tokio::time::timeout(timeout, open(config)).await {
+        Err(_) => Err(ConnectFailure::TimedOut),
+        Ok(outcome) => outcome.map_err(ConnectFailure::Failed),
+    }
+}
+
+#[cfg(not(feature = "pg-tls"))]
+async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to a cluster ended");
+        }
+    });
+    Ok(client)
+}
+
+#[cfg(feature = "pg-tls")]
+async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(tls()).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to a cluster ended");
+        }
+    });
+    Ok(client)
+}
+
+/// TLS that trusts the roots of the web; the server's certificate must name the host.
+#[cfg(feature = "pg-tls")]
+fn tls() -> tokio_postgres_rustls::MakeRustlsConnect {
+    use std::sync::{Arc, LazyLock};
+    static CONFIG: LazyLock<rustls::ClientConfig> = LazyLock::new(|| {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS);
+        match versions {
+            Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
+            Err(_) => rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
+        }
+    });
+    tokio_postgres_rustls::MakeRustlsConnect::new(CONFIG.clone())
+}
