@@ -1,0 +1,3 @@
+//! Where tenants' data lives and how it is reached.
+pub mod connections;
+pub mod door;
