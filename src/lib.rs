@@ -1,12 +1,20 @@
 //! Tenantry: the control plane of a multi-tenant SaaS in one binary.
 //!
 //! `docs/ARCHITECTURE.md` has the map: the floor (`kernel`, `db`, `config`, `log`, `work`, `auth`, `http`),
-//! the capabilities on it, and the two files that know them all (`app`, `server`).
+//! the capabilities on it, and the files that know them all (`app`, `server`, `cli`).
+pub mod app;
 pub mod auth;
 pub mod catalog;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod identity;
 pub mod kernel;
+pub mod keys;
 pub mod log;
+pub mod onboarding;
+pub mod placement;
+pub mod server;
+pub mod telemetry;
+pub mod tenants;
 pub mod work;

@@ -1,11 +1,24 @@
-//! Where tenants live: what a home is, and how one is built, checked and removed in a cluster.
+//! Where tenants live: what a home is, how one is built, checked and removed in a cluster, which tenant has
+//! which, and how a tenant's own statements get there.
 //!
-//! [`home`] names things (pure), [`app_schema`] reads and lints the application's migrations (pure but
-//! for reading files), [`cluster`] is the face of a cluster of either engine, and [`postgres`] and
-//! [`sqlite`] do the work. Nothing here touches the control store.
+//! [`home`] names things (pure); [`app_schema`] reads and lints the application's migrations; [`cluster`] is
+//! the face of a cluster of either engine, and [`postgres`] and [`sqlite`] do the work. [`place`] and
+//! [`store`] are the control store's side; [`router`] answers from memory; [`stock`] keeps ready homes;
+//! [`connections`] and [`door`] carry a tenant's statements.
+pub mod access;
 pub mod app_schema;
 pub mod cluster;
+pub mod clusters;
+pub mod connections;
+pub mod door;
 pub mod home;
+pub mod http;
+pub mod place;
 pub mod postgres;
+pub mod query;
+pub mod router;
 pub mod sqlite;
 pub mod steps;
+pub mod steps_run;
+pub mod stock;
+pub mod store;

@@ -1,0 +1,112 @@
+//! SQLite's errors in PostgreSQL's vocabulary, so that a client branches on one set of codes.
+
+use rusqlite::ffi;
+
+use crate::kernel::error::{Error, SqlProblem};
+
+/// That the tenant's file cannot be opened or read.
+pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
+    Error::unavailable("database_unavailable", "the tenant's database is not reachable; retry shortly", cause)
+}
+
+/// What a caller reads when a statement failed.
+pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
+    let rusqlite::Error::SqliteFailure(error, message) = error else { return Error::internal(error) };
+    let code = error.extended_code;
+    let message = message.unwrap_or_else(|| error.to_string());
+    match code & 0xff {
+        ffi::SQLITE_IOERR
+        | ffi::SQLITE_CORRUPT
+        | ffi::SQLITE_NOTADB
+        | ffi::SQLITE_CANTOPEN
+        | ffi::SQLITE_PROTOCOL => {
+            return unreachable(message);
+        }
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
+            return problem("55P03", "another write to this tenant's data did not end in time", None);
+        }
+        _ => {}
+    }
+    let sqlstate = sqlstate(code, &message);
+    let hint =
+        (sqlstate == "42501" && read_only).then(|| "this caller may only read this tenant's data".to_owned());
+    let sqlstate = if hint.is_some() { "25006" } else { sqlstate };
+    problem(sqlstate, &message, hint)
+}
+
+/// A write by a caller who may only read, found before it ran.
+pub(super) fn read_only() -> Error {
+    let hint = Some("this caller may only read this tenant's data".to_owned());
+    problem("25006", "cannot execute a write in a read-only transaction", hint)
+}
+
+fn problem(sqlstate: &str, message: &str, hint: Option<String>) -> Error {
+    Error::Sql(Box::new(SqlProblem {
+        sqlstate: sqlstate.to_owned(),
+        constraint: constraint(sqlstate, message),
+        message: message.chars().take(2_000).collect(),
+        detail: None,
+        hint,
+        // The engine knows, but tells only builds of its driver for newer versions.
+        position: None,
+    }))
+}
+
+/// `UNIQUE constraint failed: notes.a, notes.b` names the columns; `CHECK constraint failed: x` the rule.
+fn constraint(sqlstate: &str, message: &str) -> Option<String> {
+    if !sqlstate.starts_with("23") {
+        return None;
+    }
+    message.split_once(" failed: ").map(|(_, name)| name.to_owned())
+}
+
+fn sqlstate(code: i32, message: &str) -> &'static str {
+    match code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+            "23505"
+        }
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "23503",
+        ffi::SQLITE_CONSTRAINT_NOTNULL => "23502",
+        ffi::SQLITE_CONSTRAINT_CHECK => "23514",
+        ffi::SQLITE_CONSTRAINT_TRIGGER => "P0001",
+        ffi::SQLITE_CONSTRAINT_DATATYPE => "42804",
+        _ => match code & 0xff {
+            ffi::SQLITE_CONSTRAINT => "23000",
+            ffi::SQLITE_AUTH | ffi::SQLITE_PERM => "42501",
+            ffi::SQLITE_READONLY => "25006",
+            ffi::SQLITE_INTERRUPT => "57014",
+            ffi::SQLITE_TOOBIG => "54000",
+            ffi::SQLITE_FULL => "53100",
+            ffi::SQLITE_NOMEM => "53200",
+            ffi::SQLITE_MISMATCH => "42804",
+            ffi::SQLITE_SCHEMA => "40001",
+            ffi::SQLITE_ERROR => by_message(message),
+            _ => "XX000",
+        },
+    }
+}
+
+/// SQLite has one code for all that is wrong with a statement; only the words tell.
+fn by_message(message: &str) -> &'static str {
+    let has = |part: &str| message.contains(part);
+    if has("no such table") || has("no such view") {
+        "42P01"
+    } else if has("no such column") || has("has no column named") {
+        "42703"
+    } else if has("no such function") || has("wrong number of arguments") {
+        "42883"
+    } else if has("ambiguous column") {
+        "42702"
+    } else if has("not authorized") || has("prohibited") || has("may not be modified") || has("unsafe use of")
+    {
+        "42501"
+    } else if has("too many") || has("too large") || has("too big") || has("too deep") || has("too long") {
+        "54000"
+    } else if has("malformed JSON") || has("JSON") {
+        "22P02"
+    } else if has("integer overflow") {
+        "22003"
+    } else {
+        "42601"
+    }
+}
