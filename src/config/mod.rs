@@ -25,6 +25,7 @@ mod tests;
 
 pub use inputs::{Environment, Inputs};
 pub use load::{Entry, Gathered, Loaded, gather, load};
+pub use master_key::MasterKeys;
 pub use problem::{Fault, Origin, Problem, Problems};
-pub use settings::Settings;
+pub use settings::{Cluster, Log, LogFormat, Settings};
 pub use url::{DatabaseUrl, Engine};

@@ -87,7 +87,7 @@ diesel::table! {
         plan -> Text,
         isolation -> Text,
         cluster -> Text,
-        region -> Text,
+        region -> Nullable<Text>,
         rev -> BigInt,
         created_at -> SqlTs,
         updated_at -> SqlTs,

@@ -115,12 +115,21 @@ fn pick(homes: Vec<(Membership, Tenant)>, wanted: Option<&str>) -> Result<(Membe
         (None, _) => Err(none()),
         (Some(_), Some(_)) => Err(Error::Invalid(vec![FieldError {
             pointer: "/tenant".into(),
-            detail: format!("you belong to several tenants; name one of {}", slugs.into_iter().collect::<Vec<_>>().join(", ")),
+            detail: format!(
+                "you belong to several tenants; name one of {}",
+                slugs.into_iter().collect::<Vec<_>>().join(", ")
+            ),
         }])),
     }
 }
 
-async fn open(app: &App, caller: &Caller, user: &User, membership: Membership, tenant: Tenant) -> Result<Session> {
+async fn open(
+    app: &App,
+    caller: &Caller,
+    user: &User,
+    membership: Membership,
+    tenant: Tenant,
+) -> Result<Session> {
     let (now, id) = (app.clock.now(), SessionId::mint());
     let ttl = app.settings.auth.access_token_ttl;
     let claims = Claims {
@@ -166,7 +175,12 @@ async fn note_failure(app: &App, caller: &Caller, user: Option<&User>) {
 ///
 /// # Errors
 /// The store's.
-pub fn join_in(conn: &mut Conn, user: &User, tenant: TenantId, role: crate::auth::caller::TenantRole) -> Result<()> {
+pub fn join_in(
+    conn: &mut Conn,
+    user: &User,
+    tenant: TenantId,
+    role: crate::auth::caller::TenantRole,
+) -> Result<()> {
     let membership = Membership { tenant_id: tenant, user_id: user.id, role, created_at: user.updated_at };
     store::insert_membership(conn, membership)
 }

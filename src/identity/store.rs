@@ -44,7 +44,12 @@ pub struct Membership {
 /// # Errors
 /// The store's.
 pub fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>> {
-    users::table.filter(users::email.eq(email)).select(User::as_select()).first(conn).optional().map_err(Into::into)
+    users::table
+        .filter(users::email.eq(email))
+        .select(User::as_select())
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
 }
 
 /// Writes a new person.
@@ -52,9 +57,11 @@ pub fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>> {
 /// # Errors
 /// [`Error::Unavailable`] (run again) when another transaction took the address meanwhile.
 pub fn insert_user(conn: &mut Conn, user: User) -> Result<()> {
-    diesel::insert_into(users::table).values(user).execute(conn).map_err(|error| match Error::from(error) {
-        Error::Conflict { detail, .. } => Error::contended(detail),
-        other => other,
+    diesel::insert_into(users::table).values(user).execute(conn).map_err(|error| {
+        match Error::from(error) {
+            Error::Conflict { detail, .. } => Error::contended(detail),
+            other => other,
+        }
     })?;
     Ok(())
 }
@@ -98,7 +105,12 @@ pub fn memberships_of(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>> 
 /// # Errors
 /// The store's.
 pub fn role_in(conn: &mut Conn, user: UserId, tenant: TenantId) -> Result<Option<TenantRole>> {
-    memberships::table.find((tenant, user)).select(memberships::role).first(conn).optional().map_err(Into::into)
+    memberships::table
+        .find((tenant, user))
+        .select(memberships::role)
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
 }
 
 /// Removes a tenant's memberships, and the people who were members of nothing else.
@@ -106,8 +118,10 @@ pub fn role_in(conn: &mut Conn, user: UserId, tenant: TenantId) -> Result<Option
 /// # Errors
 /// The store's.
 pub fn remove_members_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
-    let members: Vec<UserId> =
-        memberships::table.filter(memberships::tenant_id.eq(tenant)).select(memberships::user_id).load(conn)?;
+    let members: Vec<UserId> = memberships::table
+        .filter(memberships::tenant_id.eq(tenant))
+        .select(memberships::user_id)
+        .load(conn)?;
     diesel::delete(memberships::table.filter(memberships::tenant_id.eq(tenant))).execute(conn)?;
     for user in members {
         if memberships_of(conn, user)?.is_empty() {

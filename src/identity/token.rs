@@ -80,7 +80,13 @@ impl Tokens {
     ///
     /// # Errors
     /// The store's; [`Error::Internal`] when a key was sealed under a master key that is not configured.
-    pub async fn load(db: &Db, vault: &Vault, clock: &Clock, issuer: String, audience: String) -> Result<Self> {
+    pub async fn load(
+        db: &Db,
+        vault: &Vault,
+        clock: &Clock,
+        issuer: String,
+        audience: String,
+    ) -> Result<Self> {
         let (vault_again, now) = (vault.clone(), clock.now());
         let rows = db
             .write(move |conn| {
@@ -101,7 +107,14 @@ impl Tokens {
             let x = URL_SAFE_NO_PAD.encode(&row.public_key);
             let key = DecodingKey::from_ed_components(&x).map_err(Error::internal)?;
             checking.insert(row.kid.clone(), key);
-            published.push(Jwk { kty: "OKP", crv: "Ed25519", alg: "EdDSA", usage: "sig", kid: row.kid.clone(), x });
+            published.push(Jwk {
+                kty: "OKP",
+                crv: "Ed25519",
+                alg: "EdDSA",
+                usage: "sig",
+                kid: row.kid.clone(),
+                x,
+            });
         }
         Ok(Self {
             kid: newest.kid.clone(),

@@ -70,7 +70,10 @@ fn check(wanted: &Wanted, kind: ScopeKind, now: Ts) -> Result<()> {
     }
     if wanted.scopes.is_empty() {
         let all: Vec<_> = Scope::all_of(kind).into_iter().map(Scope::word).collect();
-        wrong.push(FieldError { pointer: "/scopes".into(), detail: format!("name at least one of {}", all.join(", ")) });
+        wrong.push(FieldError {
+            pointer: "/scopes".into(),
+            detail: format!("name at least one of {}", all.join(", ")),
+        });
     }
     for (at, scope) in wanted.scopes.iter().enumerate().filter(|(_, scope)| !scope.fits(kind)) {
         let all: Vec<_> = Scope::all_of(kind).into_iter().map(Scope::word).collect();
@@ -92,7 +95,8 @@ fn may_grant(who: &Who) -> BTreeSet<Scope> {
         Who::User { role, .. } => Scope::all_of(ScopeKind::Tenant)
             .into_iter()
             .filter(|scope| {
-                let mut rules = policy::TABLE.iter().filter(|rule| rule.tenant_scope == Some(*scope)).peekable();
+                let mut rules =
+                    policy::TABLE.iter().filter(|rule| rule.tenant_scope == Some(*scope)).peekable();
                 match rules.peek() {
                     Some(_) => rules.all(|rule| rule.members.contains(role)),
                     None => matches!(role, TenantRole::Owner | TenantRole::Admin),
@@ -119,7 +123,10 @@ pub async fn create_tenant_key(
     check(&wanted, ScopeKind::Tenant, now)?;
     let own = may_grant(&caller.who);
     if let Some(beyond) = wanted.scopes.iter().find(|scope| !own.contains(scope)) {
-        return Err(Error::forbidden("scope_beyond_own", format!("you may not grant {beyond}: a key never holds more than its maker may")));
+        return Err(Error::forbidden(
+            "scope_beyond_own",
+            format!("you may not grant {beyond}: a key never holds more than its maker may"),
+        ));
     }
     let (again, caller) = (app.clone(), caller.clone());
     let new = Arc::new(secret_key::generate(KeyKind::Tenant));
@@ -130,7 +137,10 @@ pub async fn create_tenant_key(
             attempt.once(conn, now, StatusCode::CREATED, |conn| {
                 let of = tenants_store::get(conn, &Handle::Id(tenant))?;
                 if !matches!(of.state, State::Active | State::Provisioning) {
-                    return Err(Error::forbidden("tenant_suspended", format!("the tenant is {}", of.state.word())));
+                    return Err(Error::forbidden(
+                        "tenant_suspended",
+                        format!("the tenant is {}", of.state.word()),
+                    ));
                 }
                 let limit = again.catalogue.get(&of.plan).map_or(u32::MAX, |plan| plan.limits.api_keys);
                 if store::count_good(conn, tenant, now)? >= i64::from(limit) {
@@ -192,7 +202,13 @@ fn record_of(kind: KeyKind, wanted: Wanted, role: Option<OperatorRole>) -> Draft
     Draft { kind, wanted, role }
 }
 
-async fn create_global(app: &App, caller: &Caller, draft: Draft, attempt: Arc<Attempt>, now: Ts) -> Result<Answer<CreatedKey>> {
+async fn create_global(
+    app: &App,
+    caller: &Caller,
+    draft: Draft,
+    attempt: Arc<Attempt>,
+    now: Ts,
+) -> Result<Answer<CreatedKey>> {
     let new = Arc::new(secret_key::generate(draft.kind));
     let (made, caller) = (Arc::clone(&new), caller.clone());
     let answer = app
@@ -249,7 +265,13 @@ pub async fn revoke_operator_key(app: &App, caller: &Caller, id: KeyId) -> Resul
     revoke(app, caller, KeyKind::Operator, None, id).await
 }
 
-async fn revoke(app: &App, caller: &Caller, kind: KeyKind, tenant: Option<TenantId>, id: KeyId) -> Result<Key> {
+async fn revoke(
+    app: &App,
+    caller: &Caller,
+    kind: KeyKind,
+    tenant: Option<TenantId>,
+    id: KeyId,
+) -> Result<Key> {
     let (now, caller) = (app.clock.now(), caller.clone());
     let key = app
         .db
@@ -259,11 +281,19 @@ async fn revoke(app: &App, caller: &Caller, kind: KeyKind, tenant: Option<Tenant
                 return Ok(key);
             }
             if key.role == Some(OperatorRole::Admin) && store::count_good_admins(conn, now)? <= 1 {
-                return Err(Error::conflict("last_admin", "this is the last operator key with the role admin: make another first"));
+                return Err(Error::conflict(
+                    "last_admin",
+                    "this is the last operator key with the role admin: make another first",
+                ));
             }
             store::revoke(conn, &key, now)?;
             key.revoked_at = Some(now);
-            log::append_in(conn, &caller, now, event(&key, "api_key.revoked", json!({ "key_id": id, "kind": kind })))?;
+            log::append_in(
+                conn,
+                &caller,
+                now,
+                event(&key, "api_key.revoked", json!({ "key_id": id, "kind": kind })),
+            )?;
             Ok(key)
         })
         .await?;
@@ -286,11 +316,14 @@ pub async fn bootstrap(app: &App, given: Option<SecretString>) -> Result<Option<
     let first = app
         .db
         .write(move |conn| {
-            if store::by_hash(conn, &made.hash)?.is_some() || (given.is_none() && store::count(conn, KeyKind::Operator)? > 0) {
+            if store::by_hash(conn, &made.hash)?.is_some()
+                || (given.is_none() && store::count(conn, KeyKind::Operator)? > 0)
+            {
                 return Ok(false);
             }
             let wanted = Wanted { name: "bootstrap".into(), scopes: vec![], expires_at: None };
-            let key = Key { role: Some(OperatorRole::Admin), ..record(&made, KeyKind::Operator, &wanted, now) };
+            let key =
+                Key { role: Some(OperatorRole::Admin), ..record(&made, KeyKind::Operator, &wanted, now) };
             insert_in(conn, &caller, key, &made, now)?;
             Ok(true)
         })
@@ -338,7 +371,15 @@ pub struct Verification {
 
 impl Verification {
     fn refused(code: VerifyCode) -> Self {
-        Self { valid: false, code, key_id: None, tenant_id: None, tenant_slug: None, plan: None, scopes: None }
+        Self {
+            valid: false,
+            code,
+            key_id: None,
+            tenant_id: None,
+            tenant_slug: None,
+            plan: None,
+            scopes: None,
+        }
     }
 }
 
@@ -364,7 +405,9 @@ pub async fn verify(app: &App, caller: &Caller, text: &str, needed: &[Scope]) ->
         Standing::Revoked => VerifyCode::Revoked,
         Standing::Expired => VerifyCode::Expired,
         Standing::Good if resident.tenant.state != State::Active => VerifyCode::TenantSuspended,
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => VerifyCode::InsufficientScope,
+        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
+            VerifyCode::InsufficientScope
+        }
         Standing::Good => VerifyCode::Valid,
     };
     Ok(Verification {

@@ -127,14 +127,22 @@ async fn create_tenant_key(
 /// Lists the caller's tenant's API keys, newest first.
 #[utoipa::path(tag = "tenant", params(PageParams), responses((status = 200, body = Page<Key>)), security(("bearer" = [])))]
 #[get("/v1/tenant/api-keys")]
-async fn list_tenant_keys(app: web::Data<App>, caller: Caller, params: Params<PageParams>) -> Reply<web::Json<Page<Key>>> {
+async fn list_tenant_keys(
+    app: web::Data<App>,
+    caller: Caller,
+    params: Params<PageParams>,
+) -> Reply<web::Json<Page<Key>>> {
     Ok(web::Json(queries::of_tenant(&app, &caller, params.0.request()?).await?))
 }
 
 /// Reads one of the caller's tenant's API keys.
 #[utoipa::path(tag = "tenant", params(("key_id", description = "The key's id")), responses((status = 200, body = Key)), security(("bearer" = [])))]
 #[get("/v1/tenant/api-keys/{key_id}")]
-async fn get_tenant_key(app: web::Data<App>, caller: Caller, key_id: web::Path<String>) -> Reply<HttpResponse> {
+async fn get_tenant_key(
+    app: web::Data<App>,
+    caller: Caller,
+    key_id: web::Path<String>,
+) -> Reply<HttpResponse> {
     let key = queries::one_of_tenant(&app, &caller, paths::id(&key_id, "key")?).await?;
     Ok(tagged(actix_web::http::StatusCode::OK, key.rev, &key))
 }
@@ -142,7 +150,11 @@ async fn get_tenant_key(app: web::Data<App>, caller: Caller, key_id: web::Path<S
 /// Revokes one of the caller's tenant's API keys: it is refused from this answer on.
 #[utoipa::path(tag = "tenant", params(("key_id", description = "The key's id")), responses((status = 200, body = Key)), security(("bearer" = [])))]
 #[delete("/v1/tenant/api-keys/{key_id}")]
-async fn revoke_tenant_key(app: web::Data<App>, caller: Caller, key_id: web::Path<String>) -> Reply<HttpResponse> {
+async fn revoke_tenant_key(
+    app: web::Data<App>,
+    caller: Caller,
+    key_id: web::Path<String>,
+) -> Reply<HttpResponse> {
     Ok(HttpResponse::Ok().json(commands::revoke_tenant_key(&app, &caller, paths::id(&key_id, "key")?).await?))
 }
 
@@ -162,15 +174,24 @@ async fn create_service_key(
 /// Lists service keys, newest first.
 #[utoipa::path(tag = "operators", params(PageParams), responses((status = 200, body = Page<Key>)), security(("bearer" = [])))]
 #[get("/admin/v1/service-keys")]
-async fn list_service_keys(app: web::Data<App>, caller: Caller, params: Params<PageParams>) -> Reply<web::Json<Page<Key>>> {
+async fn list_service_keys(
+    app: web::Data<App>,
+    caller: Caller,
+    params: Params<PageParams>,
+) -> Reply<web::Json<Page<Key>>> {
     Ok(web::Json(queries::of_services(&app, &caller, params.0.request()?).await?))
 }
 
 /// Revokes a service key.
 #[utoipa::path(tag = "operators", params(("key_id", description = "The key's id")), responses((status = 200, body = Key)), security(("bearer" = [])))]
 #[delete("/admin/v1/service-keys/{key_id}")]
-async fn revoke_service_key(app: web::Data<App>, caller: Caller, key_id: web::Path<String>) -> Reply<HttpResponse> {
-    Ok(HttpResponse::Ok().json(commands::revoke_service_key(&app, &caller, paths::id(&key_id, "key")?).await?))
+async fn revoke_service_key(
+    app: web::Data<App>,
+    caller: Caller,
+    key_id: web::Path<String>,
+) -> Reply<HttpResponse> {
+    Ok(HttpResponse::Ok()
+        .json(commands::revoke_service_key(&app, &caller, paths::id(&key_id, "key")?).await?))
 }
 
 /// Makes an operator key with a role. The key is in this answer only.
@@ -191,13 +212,22 @@ async fn create_operator_key(
 /// Lists operator keys, newest first.
 #[utoipa::path(tag = "operators", params(PageParams), responses((status = 200, body = Page<Key>)), security(("bearer" = [])))]
 #[get("/admin/v1/operators")]
-async fn list_operator_keys(app: web::Data<App>, caller: Caller, params: Params<PageParams>) -> Reply<web::Json<Page<Key>>> {
+async fn list_operator_keys(
+    app: web::Data<App>,
+    caller: Caller,
+    params: Params<PageParams>,
+) -> Reply<web::Json<Page<Key>>> {
     Ok(web::Json(queries::of_operators(&app, &caller, params.0.request()?).await?))
 }
 
 /// Revokes an operator key; the last one with the role admin is kept.
 #[utoipa::path(tag = "operators", params(("key_id", description = "The key's id")), responses((status = 200, body = Key)), security(("bearer" = [])))]
 #[delete("/admin/v1/operators/{key_id}")]
-async fn revoke_operator_key(app: web::Data<App>, caller: Caller, key_id: web::Path<String>) -> Reply<HttpResponse> {
-    Ok(HttpResponse::Ok().json(commands::revoke_operator_key(&app, &caller, paths::id(&key_id, "key")?).await?))
+async fn revoke_operator_key(
+    app: web::Data<App>,
+    caller: Caller,
+    key_id: web::Path<String>,
+) -> Reply<HttpResponse> {
+    Ok(HttpResponse::Ok()
+        .json(commands::revoke_operator_key(&app, &caller, paths::id(&key_id, "key")?).await?))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::model::{Key, Standing};
 use super::store;
 use crate::app::App;
-use crate::auth::secret_key::{self, KeyHash, KeyKind};
 use crate::auth::Who;
+use crate::auth::secret_key::{self, KeyHash, KeyKind};
 use crate::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::KeyId;
@@ -76,7 +76,9 @@ impl Ring {
 pub async fn who(app: &App, text: &str) -> Result<Who> {
     let refused = || Error::Unauthenticated("the key is not valid".into());
     if secret_key::looks_like_key(text) && secret_key::parse(text).is_none() {
-        return Err(Error::Unauthenticated("this is no whole key: its checksum does not fit; check for missing letters".into()));
+        return Err(Error::Unauthenticated(
+            "this is no whole key: its checksum does not fit; check for missing letters".into(),
+        ));
     }
     let key = app.ring.find(&app.db, text).await?.ok_or_else(refused)?;
     match key.standing(app.clock.now()) {

@@ -103,7 +103,12 @@ pub fn get(conn: &mut Conn, kind: KeyKind, tenant: Option<TenantId>, id: KeyId) 
 ///
 /// # Errors
 /// The store's.
-pub fn page(conn: &mut Conn, kind: KeyKind, tenant: Option<TenantId>, request: PageRequest) -> Result<Page<Key>> {
+pub fn page(
+    conn: &mut Conn,
+    kind: KeyKind,
+    tenant: Option<TenantId>,
+    request: PageRequest,
+) -> Result<Page<Key>> {
     let mut query = keys::table.select(Row::as_select()).filter(keys::kind.eq(kind)).into_boxed();
     if let Some(tenant) = tenant {
         query = query.filter(keys::tenant_id.eq(tenant));
@@ -112,7 +117,8 @@ pub fn page(conn: &mut Conn, kind: KeyKind, tenant: Option<TenantId>, request: P
         let id = KeyId::from_uuid(id);
         query = query.filter(keys::created_at.lt(at).or(keys::created_at.eq(at).and(keys::id.lt(id))));
     }
-    let rows: Vec<Row> = query.order((keys::created_at.desc(), keys::id.desc())).limit(request.fetch()).load(conn)?;
+    let rows: Vec<Row> =
+        query.order((keys::created_at.desc(), keys::id.desc())).limit(request.fetch()).load(conn)?;
     let all = rows.into_iter().map(Key::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(all, request, |key: &Key| (key.created_at, key.id.uuid())))
 }

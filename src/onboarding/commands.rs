@@ -99,13 +99,21 @@ pub async fn sign_up(
 ) -> Result<Answer<SignedUp>> {
     // Signing up is for everybody: there is no right to ask for, only the installation's own switch.
     if !app.settings.signup.enabled {
-        return Err(Error::forbidden("signup_disabled", "this installation does not take signups; ask its operator"));
+        return Err(Error::forbidden(
+            "signup_disabled",
+            "this installation does not take signups; ask its operator",
+        ));
     }
     let mut wrong = Vec::new();
     let email = keep(&mut wrong, "/email", normalise_email(&request.email));
-    if secrecy::ExposeSecret::expose_secret(&request.password).chars().count() < app.settings.auth.password_min_length {
+    if secrecy::ExposeSecret::expose_secret(&request.password).chars().count()
+        < app.settings.auth.password_min_length
+    {
         let least = app.settings.auth.password_min_length;
-        wrong.push(FieldError { pointer: "/password".into(), detail: format!("must have at least {least} characters") });
+        wrong.push(FieldError {
+            pointer: "/password".into(),
+            detail: format!("must have at least {least} characters"),
+        });
     }
     let draft = draft(
         app,
@@ -154,9 +162,16 @@ pub async fn sign_up(
                         created_at: now,
                     },
                 )?;
-                let data = json!({ "signup_id": id, "user_id": user.id, "slug": tenant.slug, "plan": tenant.plan });
+                let data =
+                    json!({ "signup_id": id, "user_id": user.id, "slug": tenant.slug, "plan": tenant.plan });
                 log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "signup.completed", data))?;
-                Ok(SignedUp { signup_id: id, tenant_id: tenant.id, slug: tenant.slug, verification, operation })
+                Ok(SignedUp {
+                    signup_id: id,
+                    tenant_id: tenant.id,
+                    slug: tenant.slug,
+                    verification,
+                    operation,
+                })
             })
         })
         .await?;
@@ -242,9 +257,13 @@ fn draft(app: &App, asked: Asked<'_>, wrong: &mut Vec<FieldError>) -> Option<Dra
     let key = asked.plan.unwrap_or(&app.settings.signup.default_plan);
     let plan = app.catalogue.get(key).filter(|plan| plan.public || !asked.public_only);
     if plan.is_none() {
-        wrong.push(FieldError { pointer: "/plan".into(), detail: format!("there is no plan `{key}`; see GET /v1/plans") });
+        wrong.push(FieldError {
+            pointer: "/plan".into(),
+            detail: format!("there is no plan `{key}`; see GET /v1/plans"),
+        });
     }
-    let isolation = asked.isolation.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation);
+    let isolation =
+        asked.isolation.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation);
     let wanted = Wanted { isolation, cluster: asked.cluster, region: asked.region };
     let cluster = app.clusters.choose(&wanted).map(ToOwned::to_owned);
     let pointer = match (&wanted.cluster, &wanted.region) {
@@ -253,7 +272,8 @@ fn draft(app: &App, asked: Asked<'_>, wrong: &mut Vec<FieldError>) -> Option<Dra
         (None, None) => "/isolation",
     };
     let cluster = keep(wrong, pointer, cluster.map_err(|error| error.to_string()))?;
-    let of_cluster = app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
+    let of_cluster =
+        app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
     Some(Draft {
         name: name.to_owned(),
         slug: slug?,
@@ -281,7 +301,10 @@ async fn owner(found: Option<User>, email: String, given: SecretString) -> Resul
     {
         return Ok(Owner { email, new_hash: None, known: Some(user.id) });
     }
-    Err(Error::conflict("email_in_use", "this address has an account: sign up with that account's password, or use another address"))
+    Err(Error::conflict(
+        "email_in_use",
+        "this address has an account: sign up with that account's password, or use another address",
+    ))
 }
 
 fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
@@ -290,7 +313,10 @@ fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
         if owner.known == Some(user.id) || owner.new_hash.is_none() {
             return Ok(User { updated_at: now, ..user });
         }
-        return Err(Error::conflict("email_in_use", "this address has just been signed up with; sign in instead"));
+        return Err(Error::conflict(
+            "email_in_use",
+            "this address has just been signed up with; sign in instead",
+        ));
     }
     let user = User {
         id: UserId::mint(),
@@ -322,7 +348,13 @@ fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
     }
 }
 
-fn create_in(conn: &mut Conn, app: &App, caller: &Caller, draft: &Draft, now: Ts) -> Result<(Tenant, Operation)> {
+fn create_in(
+    conn: &mut Conn,
+    app: &App,
+    caller: &Caller,
+    draft: &Draft,
+    now: Ts,
+) -> Result<(Tenant, Operation)> {
     let slug = free_slug(conn, &draft.slug)?;
     let version = app.clusters.schema().version();
     let claimed = placements::claim(conn, &draft.cluster, draft.isolation, version, now)?;

@@ -42,7 +42,12 @@ struct Signup {
 /// Signs an organisation up: a tenant, its owner, and its database.
 #[utoipa::path(tag = "onboarding", request_body = Signup, responses((status = 202, body = SignedUp)))]
 #[post("/v1/signups")]
-async fn sign_up(app: web::Data<App>, caller: Caller, key: idempotency::Key, body: Body<Signup>) -> Reply<HttpResponse> {
+async fn sign_up(
+    app: web::Data<App>,
+    caller: Caller,
+    key: idempotency::Key,
+    body: Body<Signup>,
+) -> Reply<HttpResponse> {
     let attempt = app.attempt(&caller, key, &body.raw)?;
     let Signup { organization, slug, email, password, plan } = body.value;
     let request = SignupRequest { organization, slug, email, password, plan };
@@ -86,10 +91,22 @@ struct NewTenant {
 /// Creates a tenant.
 #[utoipa::path(tag = "tenants", request_body = NewTenant, responses((status = 202, body = CreatedTenant)), security(("bearer" = [])))]
 #[post("/admin/v1/tenants")]
-async fn create(app: web::Data<App>, caller: Caller, key: idempotency::Key, body: Body<NewTenant>) -> Reply<HttpResponse> {
+async fn create(
+    app: web::Data<App>,
+    caller: Caller,
+    key: idempotency::Key,
+    body: Body<NewTenant>,
+) -> Reply<HttpResponse> {
     let attempt = app.attempt(&caller, key, &body.raw)?;
     let NewTenant { name, slug, plan, isolation, cluster, region, owner } = body.value;
-    let request =
-        TenantRequest { name, slug, plan, isolation, cluster, region, owner_email: owner.map(|owner| owner.email) };
+    let request = TenantRequest {
+        name,
+        slug,
+        plan,
+        isolation,
+        cluster,
+        region,
+        owner_email: owner.map(|owner| owner.email),
+    };
     Ok(commands::create(&app, &caller, request, attempt).await?.respond())
 }

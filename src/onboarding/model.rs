@@ -10,7 +10,9 @@ use crate::text_sql;
 use crate::work::Operation;
 
 /// Whether a signup's address is known to be its owner's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[diesel(sql_type = diesel::sql_types::Text)]
 pub enum Verification {

@@ -13,7 +13,9 @@ use crate::keys::store as keys;
 use crate::log::{self, NewEvent};
 use crate::placement::{steps_run, store as placements};
 use crate::tenants::store::Handle;
-use crate::tenants::{ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant, store as tenants};
+use crate::tenants::{
+    ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant, store as tenants,
+};
 use crate::work::runner::{Running, Worker};
 use crate::work::{self, Operation};
 
@@ -94,7 +96,12 @@ impl Remover {
                 placements::remove(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
                 tenants::save(conn, &mut tenant)?;
-                log::append_in(conn, &Caller::system("removal"), now, NewEvent::of(id, "tenant.deleted", json!({})))?;
+                log::append_in(
+                    conn,
+                    &Caller::system("removal"),
+                    now,
+                    NewEvent::of(id, "tenant.deleted", json!({})),
+                )?;
                 Ok(())
             })
             .await?;

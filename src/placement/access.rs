@@ -21,7 +21,8 @@ impl Worker for AccessKeeper {
 
     fn run<'a>(&'a self, operation: &'a Operation, _: &'a str) -> Running<'a> {
         Box::pin(async move {
-            let tenant = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
+            let tenant =
+                operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
             apply(&self.0, tenant).await
         })
     }
@@ -49,7 +50,7 @@ async fn apply(app: &App, tenant: TenantId) -> Result<()> {
         if let_in {
             cluster.let_in(&placement.home).await?;
         } else {
-            app.connections.close_tenant(tenant).await;
+            app.connections.close_tenant(tenant);
             cluster.lock_out(&placement.home).await?;
         }
         if wanted(app, tenant).await? == Some(let_in) {

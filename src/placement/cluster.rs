@@ -1,6 +1,8 @@
 //! A cluster of either engine, with one face, so that whoever builds, suspends or removes homes needs
 //! no branch by engine.
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::kernel::error::{Error, Result};
@@ -8,6 +10,7 @@ use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
 
 use super::app_schema::AppSchema;
+use super::door::Server;
 use super::home::{Engine, Home};
 use super::postgres::{Limits, PgCluster, Prepared};
 use super::sqlite::SqliteCluster;
@@ -234,6 +237,39 @@ impl Cluster {
         match self {
             Self::Postgres(cluster) => cluster.inventory().await,
             Self::Sqlite(cluster) => blocking(cluster, SqliteCluster::inventory).await,
+        }
+    }
+
+    /// How tenants' statements reach a PostgreSQL server; `None` on SQLite.
+    ///
+    /// # Errors
+    /// `cluster_url_invalid` for an address the driver cannot name.
+    pub fn server(&self) -> Result<Option<Server>> {
+        match self {
+            Self::Postgres(cluster) => cluster.server().map(Some),
+            Self::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// The file of a home on SQLite; `None` on PostgreSQL.
+    #[must_use]
+    pub fn file_of(&self, home: &Home) -> Option<PathBuf> {
+        match self {
+            Self::Postgres(_) => None,
+            Self::Sqlite(cluster) => Some(cluster.path(home)),
+        }
+    }
+
+    /// A connection URL of a home, password included.
+    ///
+    /// # Errors
+    /// As [`Cluster::server`]; internal when the home has no role.
+    pub fn tenant_url(&self, home: &Home, password: &SecretString) -> Result<SecretString> {
+        match self {
+            Self::Postgres(cluster) => cluster.tenant_url(home, password),
+            Self::Sqlite(cluster) => {
+                Ok(SecretString::from(format!("sqlite://{}", cluster.path(home).display())))
+            }
         }
     }
 }

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::app_schema::AppSchema;
 use super::cluster::Cluster;
-use super::home::Home;
+use super::door::Server;
 use super::place::{PlaceState, Placement};
+use super::postgres::Limits;
 use crate::config::Settings;
 use crate::kernel::clock::Ts;
 use crate::kernel::engine::Engine;
@@ -28,6 +30,8 @@ const PASSWORD_LENGTH: usize = 32;
 pub struct Configured {
     /// How to work on it.
     pub cluster: Cluster,
+    /// How tenants' statements reach it; none on SQLite.
+    pub server: Option<Arc<Server>>,
     /// Its settings.
     pub settings: crate::config::Cluster,
     prepared: Mutex<BTreeSet<Isolation>>,
@@ -60,10 +64,16 @@ impl Clusters {
         let schema = Arc::new(AppSchema::load(&settings.application.migrations_dir)?);
         let mut by_name = BTreeMap::new();
         for (name, of_cluster) in &settings.clusters {
-            let cluster = Cluster::open(name, &of_cluster.url, of_cluster.connect_timeout, &schema)?;
+            let limits = Limits { connect: of_cluster.connect_timeout, ..Limits::default() };
+            let cluster =
+                Cluster::new(name, &SecretString::from(of_cluster.url.expose().to_owned()), limits)?;
             schema.refuse_unsafe(cluster.engine())?;
-            let configured =
-                Configured { cluster, settings: of_cluster.clone(), prepared: Mutex::new(BTreeSet::new()) };
+            let configured = Configured {
+                server: cluster.server()?.map(Arc::new),
+                cluster,
+                settings: of_cluster.clone(),
+                prepared: Mutex::new(BTreeSet::new()),
+            };
             by_name.insert(name.clone(), configured);
         }
         Ok(Self { by_name, schema, default: settings.tenancy.default_cluster.clone() })
@@ -87,7 +97,10 @@ impl Clusters {
     pub fn get(&self, name: &str) -> Result<&Configured> {
         self.by_name.get(name).ok_or_else(|| {
             let known: Vec<_> = self.by_name.keys().map(String::as_str).collect();
-            Error::refused("unknown_cluster", format!("no cluster `{name}` is configured; there is {}", known.join(", ")))
+            Error::refused(
+                "unknown_cluster",
+                format!("no cluster `{name}` is configured; there is {}", known.join(", ")),
+            )
         })
     }
 
@@ -105,14 +118,24 @@ impl Clusters {
             if let Some(region) = &wanted.region
                 && configured.settings.region.as_ref() != Some(region)
             {
-                return Err(Error::refused("wrong_region", format!("the cluster `{name}` is not in region `{region}`")));
+                return Err(Error::refused(
+                    "wrong_region",
+                    format!("the cluster `{name}` is not in region `{region}`"),
+                ));
             }
-            return self.by_name.get_key_value(name).map(|(name, _)| name.as_str()).ok_or(Error::NotFound("cluster"));
+            return self
+                .by_name
+                .get_key_value(name)
+                .map(|(name, _)| name.as_str())
+                .ok_or(Error::NotFound("cluster"));
         }
         let fits = |configured: &Configured| {
             configured.settings.accepts_new
                 && configured.cluster.supports(wanted.isolation)
-                && wanted.region.as_ref().is_none_or(|region| configured.settings.region.as_ref() == Some(region))
+                && wanted
+                    .region
+                    .as_ref()
+                    .is_none_or(|region| configured.settings.region.as_ref() == Some(region))
         };
         if wanted.region.is_none()
             && let Some((name, configured)) = self.by_name.get_key_value(&self.default)
@@ -131,7 +154,8 @@ impl Clusters {
             draw -= weight;
         }
         open.first().map(|(name, _)| name.as_str()).ok_or_else(|| {
-            let place = wanted.region.as_ref().map_or_else(String::new, |region| format!(" in region `{region}`"));
+            let place =
+                wanted.region.as_ref().map_or_else(String::new, |region| format!(" in region `{region}`"));
             Error::refused(
                 "no_cluster",
                 format!("no cluster{place} takes new tenants in the `{}` model", wanted.isolation),
@@ -143,12 +167,21 @@ impl Clusters {
     ///
     /// # Errors
     /// [`Error::Refused`] when the cluster's engine cannot keep the model.
-    pub fn begin(&self, vault: &Vault, tenant: TenantId, cluster: &str, isolation: Isolation, now: Ts) -> Result<Placement> {
+    pub fn begin(
+        &self,
+        vault: &Vault,
+        tenant: TenantId,
+        cluster: &str,
+        isolation: Isolation,
+        now: Ts,
+    ) -> Result<Placement> {
         let configured = self.get(cluster)?;
         let home = configured.cluster.home(tenant, isolation)?;
         let password = match configured.cluster.engine() {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(vault.seal(PASSWORD_PURPOSE, entropy::base62(PASSWORD_LENGTH).as_bytes())?),
+            Engine::Postgres => {
+                Some(vault.seal(PASSWORD_PURPOSE, entropy::base62(PASSWORD_LENGTH).as_bytes())?)
+            }
         };
         Ok(Placement {
             home,

@@ -4,41 +4,13 @@
 //! The login role's name carries the model too: while a tenant moves between models within one
 //! cluster, the old home keeps its own role, with its own `search_path`, until it is removed.
 
+pub use crate::kernel::engine::Engine;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{self, TenantId};
 use crate::kernel::isolation::Isolation;
 
 /// The schema of the application in the `shared` and `database` models.
 pub const APP_SCHEMA: &str = "app";
-
-/// The engine of a cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Engine {
-    /// A PostgreSQL server, 15 or later.
-    Postgres,
-    /// A directory of SQLite files.
-    Sqlite,
-}
-
-impl Engine {
-    /// The word used in messages and on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Sqlite => "sqlite",
-        }
-    }
-}
-
-impl std::fmt::Display for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Postgres => "PostgreSQL",
-            Self::Sqlite => "SQLite",
-        })
-    }
-}
 
 /// Where one tenant's data is, within one cluster.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

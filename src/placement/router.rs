@@ -39,10 +39,15 @@ impl Resident {
         match self.tenant.state {
             State::Active => {}
             State::Provisioning => {
-                return Err(Error::conflict("tenant_provisioning", "the tenant's database is still being made; retry shortly"));
+                return Err(Error::conflict(
+                    "tenant_provisioning",
+                    "the tenant's database is still being made; retry shortly",
+                ));
             }
             State::Suspended => return Err(Error::forbidden("tenant_suspended", "the tenant is suspended")),
-            State::Deleting => return Err(Error::forbidden("tenant_deleting", "the tenant is being deleted")),
+            State::Deleting => {
+                return Err(Error::forbidden("tenant_deleting", "the tenant is being deleted"));
+            }
             State::Deleted => return Err(Error::NotFound("tenant")),
         }
         match &self.placement {
@@ -62,7 +67,10 @@ impl Router {
     /// An empty memory.
     #[must_use]
     pub fn new(freshness: &Freshness) -> Self {
-        Self { residents: Memory::new(CAPACITY, freshness.clone()), slugs: Memory::new(CAPACITY, freshness.clone()) }
+        Self {
+            residents: Memory::new(CAPACITY, freshness.clone()),
+            slugs: Memory::new(CAPACITY, freshness.clone()),
+        }
     }
 
     /// Looks a tenant up by id.

@@ -30,7 +30,12 @@ pub fn build_names(app: &App, cluster: &str, home: &Home) -> Result<Vec<String>>
 ///
 /// # Errors
 /// As [`build_names`].
-pub fn removal_names(app: &App, cluster: &str, tenant: TenantId, isolation: Isolation) -> Result<Vec<String>> {
+pub fn removal_names(
+    app: &App,
+    cluster: &str,
+    tenant: TenantId,
+    isolation: Isolation,
+) -> Result<Vec<String>> {
     let cluster = &app.clusters.get(cluster)?.cluster;
     let home = cluster.home(tenant, isolation)?;
     Ok(RemovalStep::of(cluster.engine(), &home).into_iter().map(|step| step.name().to_owned()).collect())
@@ -55,7 +60,7 @@ pub async fn build(app: &App, tenant: TenantId, step: &str) -> Result<()> {
     if step == PREPARE {
         return app.clusters.prepare(&placement.cluster, placement.home.isolation).await;
     }
-    let step = BuildStep::parse(step).ok_or_else(|| Error::internal(format!("{step} is no building step")))?;
+    let step: BuildStep = step.parse().map_err(Error::internal)?;
     // A process that did not run the first step itself still needs what it made.
     app.clusters.prepare(&placement.cluster, placement.home.isolation).await?;
     let password = password(&app.vault, &placement)?;
@@ -69,8 +74,8 @@ pub async fn build(app: &App, tenant: TenantId, step: &str) -> Result<()> {
 /// As [`build`].
 pub async fn remove(app: &App, tenant: TenantId, step: &str) -> Result<()> {
     let Some(placement) = app.db.read(move |conn| store::find(conn, tenant)).await? else { return Ok(()) };
-    let step = RemovalStep::parse(step).ok_or_else(|| Error::internal(format!("{step} is no removal step")))?;
-    app.connections.close_tenant(tenant).await;
+    let step: RemovalStep = step.parse().map_err(Error::internal)?;
+    app.connections.close_tenant(tenant);
     let cluster = &app.clusters.get(&placement.cluster)?.cluster;
     cluster.run_removal_step(step, &placement.home).await
 }

@@ -41,7 +41,12 @@ pub async fn keep(app: App, stop: CancellationToken) {
 
 /// The models that signups may ask for: the default one and those of the plans.
 fn models(app: &App) -> BTreeSet<Isolation> {
-    app.catalogue.plans().filter_map(|plan| plan.isolation).chain([app.settings.tenancy.isolation]).collect()
+    app.catalogue
+        .plans
+        .iter()
+        .filter_map(|plan| plan.isolation)
+        .chain([app.settings.tenancy.isolation])
+        .collect()
 }
 
 async fn refill(app: &App) -> Result<()> {

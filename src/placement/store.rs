@@ -149,12 +149,11 @@ pub fn claim(
 /// The store's.
 pub fn stock_level(conn: &mut Conn, cluster: &str, isolation: Isolation, app_version: &str) -> Result<i64> {
     use crate::db::schema::tenants;
-    let shelved = placements::state.eq(PlaceState::Stocked).and(placements::app_version.eq(app_version.to_owned()));
-    let coming = placements::state
-        .eq(PlaceState::Building)
-        .and(diesel::dsl::not(diesel::dsl::exists(
-            tenants::table.filter(tenants::id.eq(placements::tenant_id)),
-        )));
+    let shelved =
+        placements::state.eq(PlaceState::Stocked).and(placements::app_version.eq(app_version.to_owned()));
+    let coming = placements::state.eq(PlaceState::Building).and(diesel::dsl::not(diesel::dsl::exists(
+        tenants::table.filter(tenants::id.eq(placements::tenant_id)),
+    )));
     placements::table
         .filter(placements::cluster.eq(cluster.to_owned()))
         .filter(placements::isolation.eq(isolation))
@@ -183,7 +182,8 @@ pub fn stale_stock(conn: &mut Conn, app_version: &str) -> Result<Vec<Placement>>
 /// # Errors
 /// The store's.
 pub fn all(conn: &mut Conn) -> Result<Vec<Placement>> {
-    let rows: Vec<Row> = placements::table.select(Row::as_select()).order(placements::tenant_id.asc()).load(conn)?;
+    let rows: Vec<Row> =
+        placements::table.select(Row::as_select()).order(placements::tenant_id.asc()).load(conn)?;
     Ok(rows.into_iter().map(Placement::from).collect())
 }
 

@@ -31,7 +31,13 @@ pub struct Patch {
 ///
 /// # Errors
 /// As [`Caller::may`]; not found; a bad or taken slug; another revision than `if_match` names.
-pub async fn patch(app: &App, caller: &Caller, handle: Handle, patch: Patch, if_match: IfMatch) -> Result<Tenant> {
+pub async fn patch(
+    app: &App,
+    caller: &Caller,
+    handle: Handle,
+    patch: Patch,
+    if_match: IfMatch,
+) -> Result<Tenant> {
     caller.may(Verb::ManageTenants)?;
     patch_it(app, caller, handle, patch, if_match).await
 }
@@ -45,11 +51,18 @@ pub async fn patch_own(app: &App, caller: &Caller, patch: Patch, if_match: IfMat
     patch_it(app, caller, Handle::Id(id), patch, if_match).await
 }
 
-async fn patch_it(app: &App, caller: &Caller, handle: Handle, patch: Patch, if_match: IfMatch) -> Result<Tenant> {
+async fn patch_it(
+    app: &App,
+    caller: &Caller,
+    handle: Handle,
+    patch: Patch,
+    if_match: IfMatch,
+) -> Result<Tenant> {
     let slug = match &patch.slug {
         None => None,
         Some(text) => Some(
-            Slug::parse(text, &app.settings.tenancy.reserved_slugs).map_err(|detail| Error::field("/slug", detail))?,
+            Slug::parse(text, &app.settings.tenancy.reserved_slugs)
+                .map_err(|detail| Error::field("/slug", detail))?,
         ),
     };
     change(app, caller, handle, if_match, move |conn, caller, mut tenant, now| {
@@ -91,7 +104,12 @@ pub async fn suspend(app: &App, caller: &Caller, handle: Handle, reason: Option<
     caller.may(Verb::ManageTenants)?;
     change(app, caller, handle, IfMatch::default(), move |conn, caller, tenant, now| {
         let tenant = tenant.suspend(now, reason.clone())?;
-        log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.suspended", json!({ "reason": reason })))?;
+        log::append_in(
+            conn,
+            caller,
+            now,
+            NewEvent::of(tenant.id, "tenant.suspended", json!({ "reason": reason })),
+        )?;
         let operation = apply_access_in(conn, &tenant, now)?;
         Ok((tenant, Some(operation)))
     })
@@ -152,7 +170,12 @@ async fn delete_it(
     let changed = change(app, caller, handle, if_match, move |conn, caller, tenant, now| {
         let tenant = tenant.delete(now, grace)?;
         let due = tenant.delete_at.unwrap_or(now);
-        log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.deletion_scheduled", json!({ "delete_at": due })))?;
+        log::append_in(
+            conn,
+            caller,
+            now,
+            NewEvent::of(tenant.id, "tenant.deletion_scheduled", json!({ "delete_at": due })),
+        )?;
         apply_access_in(conn, &tenant, now)?;
         let operation = work::store::open_in(
             conn,
@@ -230,7 +253,10 @@ async fn change(
             Ok((tenant, operation))
         })
         .await?;
-    app.forget_tenant(changed.0.id);
+    app.forget_tenant(changed.0.id).await;
+    if changed.0.state != State::Active {
+        app.connections.close_tenant(changed.0.id);
+    }
     app.wake.work();
     Ok(changed)
 }

@@ -58,7 +58,11 @@ struct ListParams {
 /// Lists tenants, newest first.
 #[utoipa::path(tag = "tenants", params(ListParams), responses((status = 200, body = Page<Tenant>)), security(("bearer" = [])))]
 #[get("/admin/v1/tenants")]
-async fn list(app: web::Data<App>, caller: Caller, params: Params<ListParams>) -> Reply<web::Json<Page<Tenant>>> {
+async fn list(
+    app: web::Data<App>,
+    caller: Caller,
+    params: Params<ListParams>,
+) -> Reply<web::Json<Page<Tenant>>> {
     let params = params.0;
     let request = PageRequest::parse(params.limit, params.cursor.as_deref());
     let filter = Filter {
@@ -110,7 +114,8 @@ async fn patch_one(
     if_match: IfMatch,
     body: Body<TenantPatch>,
 ) -> Reply<HttpResponse> {
-    let tenant = commands::patch(&app, &caller, Handle::parse(&tenant), body.value.checked()?, if_match).await?;
+    let tenant =
+        commands::patch(&app, &caller, Handle::parse(&tenant), body.value.checked()?, if_match).await?;
     Ok(tagged(StatusCode::OK, tenant.rev(), &tenant))
 }
 
@@ -183,7 +188,8 @@ async fn delete_one(
         return Err(Error::field("?grace_s", "must be at most 31536000 (a year)").into());
     }
     let grace = params.0.grace_s.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    let (tenant, operation) = commands::delete(&app, &caller, Handle::parse(&tenant), grace, if_match).await?;
+    let (tenant, operation) =
+        commands::delete(&app, &caller, Handle::parse(&tenant), grace, if_match).await?;
     Ok(HttpResponse::Accepted().json(Deletion { tenant, operation }))
 }
 

@@ -13,7 +13,19 @@ use crate::kernel::isolation::Isolation;
 use crate::text_sql;
 
 /// Where a tenant stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[diesel(sql_type = diesel::sql_types::Text)]
 pub enum State {
@@ -31,7 +43,8 @@ pub enum State {
 
 impl State {
     /// All states, in the order of a life.
-    pub const ALL: [Self; 5] = [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting, Self::Deleted];
+    pub const ALL: [Self; 5] =
+        [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting, Self::Deleted];
 
     /// The word in the store and on the wire.
     #[must_use]
@@ -182,7 +195,10 @@ impl Tenant {
         if states.contains(&self.state) {
             return Ok(());
         }
-        Err(Error::conflict("wrong_state", format!("the tenant is {}, so it cannot be {done}", self.state.word())))
+        Err(Error::conflict(
+            "wrong_state",
+            format!("the tenant is {}, so it cannot be {done}", self.state.word()),
+        ))
     }
 }
 

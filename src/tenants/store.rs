@@ -12,7 +12,8 @@ use crate::kernel::isolation::Isolation;
 use crate::kernel::page::{Page, PageRequest};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = tenants, treat_none_as_null = true)]
+#[diesel(table_name = tenants)]
+#[diesel(treat_none_as_null = true)]
 struct Row {
     id: TenantId,
     slug: String,
@@ -101,7 +102,9 @@ pub fn get(conn: &mut Conn, handle: &Handle) -> Result<Tenant> {
     let mut query = tenants::table.select(Row::as_select()).into_boxed();
     query = match handle {
         Handle::Id(id) => query.filter(tenants::id.eq(*id)),
-        Handle::Slug(slug) => query.filter(tenants::slug.eq(slug.clone())).filter(tenants::state.ne(State::Deleted)),
+        Handle::Slug(slug) => {
+            query.filter(tenants::slug.eq(slug.clone())).filter(tenants::state.ne(State::Deleted))
+        }
     };
     let row: Option<Row> = query.first(conn).optional()?;
     row.map(Tenant::from).ok_or(Error::NotFound("tenant"))
@@ -135,10 +138,11 @@ pub fn insert(conn: &mut Conn, tenant: &Tenant) -> Result<()> {
 pub fn save(conn: &mut Conn, tenant: &mut Tenant) -> Result<()> {
     let read_at = tenant.rev;
     tenant.rev += 1;
-    let rows = diesel::update(tenants::table.filter(tenants::id.eq(tenant.id)).filter(tenants::rev.eq(read_at)))
-        .set(Row::from(&*tenant))
-        .execute(conn)
-        .map_err(slug_race)?;
+    let rows =
+        diesel::update(tenants::table.filter(tenants::id.eq(tenant.id)).filter(tenants::rev.eq(read_at)))
+            .set(Row::from(&*tenant))
+            .execute(conn)
+            .map_err(slug_race)?;
     if rows == 1 { Ok(()) } else { Err(Error::PreconditionFailed) }
 }
 

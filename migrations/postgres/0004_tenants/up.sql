@@ -6,7 +6,7 @@ CREATE TABLE tenants (
     plan text NOT NULL,
     isolation text NOT NULL,
     cluster text NOT NULL,
-    region text NOT NULL,
+    region text,
     rev bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,

@@ -6,7 +6,7 @@ CREATE TABLE tenants (
     plan TEXT NOT NULL,
     isolation TEXT NOT NULL,
     cluster TEXT NOT NULL,
-    region TEXT NOT NULL,
+    region TEXT,
     rev INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,

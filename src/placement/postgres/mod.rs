@@ -13,6 +13,7 @@ mod inventory;
 mod migrate;
 mod names;
 mod prepare;
+mod reach;
 mod remove;
 mod roles;
 mod secure;

@@ -1,0 +1,137 @@
+//! What all handlers and workers share. Cheap to clone.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Caller;
+use crate::catalog::Catalogue;
+use crate::config::{Entry, Settings};
+use crate::db::Db;
+use crate::http::Attempt;
+use crate::http::idempotency::{InProgress, Key};
+use crate::identity::token::Tokens;
+use crate::kernel::clock::Clock;
+use crate::kernel::error::Result;
+use crate::kernel::id::TenantId;
+use crate::kernel::vault::Vault;
+use crate::keys::ring::Ring;
+use crate::log::Notice;
+use crate::log::memory::{Freshness, Listener};
+use crate::onboarding::removal;
+use crate::placement::clusters::Clusters;
+use crate::placement::connections::TenantConnections;
+use crate::placement::router::Router;
+use crate::tenants::Tenant;
+use crate::work::runner::Wake;
+
+/// The parts.
+pub struct Parts {
+    /// The effective settings.
+    pub settings: Settings,
+    /// Every effective key with where its value came from, secrets redacted.
+    pub provenance: Vec<Entry>,
+    /// The plans.
+    pub catalogue: Catalogue,
+    /// The control store.
+    pub db: Db,
+    /// The present.
+    pub clock: Clock,
+    /// Encryption at rest.
+    pub vault: Vault,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// The clusters and the application's schema.
+    pub clusters: Clusters,
+    /// Connections to tenants' data.
+    pub connections: TenantConnections,
+    /// Whether memory may be believed.
+    pub freshness: Freshness,
+    /// Tenants and their placements, in memory.
+    pub router: Router,
+    /// Keys, in memory.
+    pub ring: Ring,
+    /// Wakes the workers.
+    pub wake: Wake,
+    /// Tells the stock keeper that a placement was taken.
+    pub stock_taken: Notify,
+    /// Requests with an idempotency key that are at work.
+    pub in_progress: InProgress,
+    /// Cancelled when the process is to end.
+    pub stopping: CancellationToken,
+}
+
+/// A handle on the parts.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Shares the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Begins an attempt at a request that creates something.
+    ///
+    /// # Errors
+    /// As [`Attempt::begin`].
+    pub fn attempt(&self, caller: &Caller, key: Key, body: &[u8]) -> Result<Arc<Attempt>> {
+        Attempt::begin(&self.in_progress, &self.vault, self.settings.idempotency.ttl, caller, key, body)
+    }
+
+    /// Drops what memory holds of a tenant that changed.
+    pub async fn forget_tenant(&self, tenant: TenantId) {
+        self.router.forget(tenant).await;
+    }
+
+    /// A tenant was made: work may be due, and the stock may be short.
+    pub fn new_tenant(&self) {
+        self.wake.work();
+        self.stock_taken.notify_one();
+    }
+
+    /// The names of the steps that remove a tenant.
+    ///
+    /// # Errors
+    /// As [`removal::step_names`].
+    pub fn removal_steps(&self, tenant: &Tenant) -> Result<Vec<String>> {
+        removal::step_names(self, tenant)
+    }
+}
+
+/// Keeps this process's memory in step with what other replicas do.
+pub struct Forgetter(pub App);
+
+impl Listener for Forgetter {
+    fn hear<'a>(&'a self, notice: &'a Notice) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            if let Some(tenant) = notice.tenant_id {
+                self.0.forget_tenant(tenant).await;
+                if matches!(
+                    notice.kind.as_str(),
+                    "tenant.suspended" | "tenant.deletion_scheduled" | "tenant.deleted"
+                ) {
+                    self.0.connections.close_tenant(tenant);
+                }
+            }
+            if let Some(key) = notice.key_id.as_ref().and_then(|id| id.parse().ok()) {
+                self.0.ring.forget(key).await;
+            }
+        })
+    }
+
+    fn forget_all(&self) {
+        self.0.router.forget_all();
+        self.0.ring.forget_all();
+    }
+}

@@ -1,0 +1,68 @@
+//! The data door's command: whose statement, with which access, where; and a repair when a tenant has
+//! spoiled its own role.
+
+use std::sync::Arc;
+
+use super::door::{Access, Answer, Caps, Place, Statement, Target};
+use super::place::Placement;
+use super::router::{self, Resident};
+use crate::app::App;
+use crate::auth::{Caller, Verb};
+use crate::kernel::error::{Error, Result};
+use crate::tenants::store::Handle;
+
+/// Runs one statement inside the caller's own tenant.
+///
+/// # Errors
+/// As [`Caller::tenant`]; [`Resident::served`]; those of
+/// [`TenantConnections::query`](super::connections::TenantConnections::query).
+pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<Answer> {
+    let (tenant, access) = match caller.tenant(Verb::WriteData) {
+        Ok(tenant) => (tenant, Access::Write),
+        Err(_) => (caller.tenant(Verb::ReadData)?, Access::Read),
+    };
+    let door = &app.settings.data_door;
+    let caps = Caps { rows: door.max_rows, bytes: door.max_bytes, timeout: door.statement_timeout };
+    let mut repaired = false;
+    loop {
+        let resident = router::find(app, &Handle::Id(tenant)).await?;
+        let target = target(app, &resident, resident.served()?)?;
+        match app.connections.query(&target, statement, access, caps).await {
+            Err(Error::Unavailable { code: "database_credentials_refused", .. }) if !repaired => {
+                repaired = true;
+                repair(app, &resident).await?;
+            }
+            // Moved or suspended between look-up and use: look again once.
+            Err(Error::Unavailable { code: "placement_changed", .. }) if !repaired => {
+                repaired = true;
+                app.router.forget(tenant).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A role's holder may change its own password and settings: put them back as they were.
+async fn repair(app: &App, resident: &Arc<Resident>) -> Result<()> {
+    let placement = resident.served()?;
+    tracing::warn!(tenant = %resident.tenant.id, "the tenant's role refused its credentials; resetting them");
+    let cluster = &app.clusters.get(&placement.cluster)?.cluster;
+    cluster.reset_credentials(&placement.home, &resident.password).await
+}
+
+fn target(app: &App, resident: &Resident, placement: &Placement) -> Result<Target> {
+    let configured = app.clusters.get(&placement.cluster)?;
+    let home = &placement.home;
+    let place = match (&configured.server, configured.cluster.file_of(home)) {
+        (Some(server), _) => Place::Postgres {
+            server: Arc::clone(server),
+            database: home.database.clone(),
+            schema: home.schema.clone(),
+            role: home.role()?.to_owned(),
+            password: resident.password.clone(),
+        },
+        (None, Some(path)) => Place::Sqlite { cluster: placement.cluster.clone(), path },
+        (None, None) => return Err(Error::internal("a cluster is of no engine")),
+    };
+    Ok(Target { tenant: resident.tenant.id, generation: placement.generation, place })
+}

@@ -1,0 +1,265 @@
+//! The one module that knows every other: it composes the parts, registers the routes, starts the
+//! background work, serves, and ends gracefully.
+
+mod gate;
+mod ready;
+mod routes;
+mod system;
+mod unknown;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpServer, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa_actix_web::AppExt as _;
+
+use crate::app::{App, Forgetter, Parts};
+use crate::catalog::Opened;
+use crate::config::{MasterKeys, Settings, master_key};
+use crate::db::{Db, Options};
+use crate::http::caller::{Authenticate, Gate};
+use crate::http::{idempotency, openapi, request};
+use crate::identity::token::Tokens;
+use crate::kernel::clock::Clock;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::vault::Vault;
+use crate::keys;
+use crate::keys::ring::Ring;
+use crate::log::memory::{Freshness, follow};
+use crate::onboarding::{removal::Remover, worker::Onboarder};
+use crate::placement::access::AccessKeeper;
+use crate::placement::clusters::Clusters;
+use crate::placement::connections::{self, TenantConnections};
+use crate::placement::router::Router;
+use crate::placement::stock;
+use crate::telemetry;
+use crate::work::runner::{Pace, Runner, Wake, Worker};
+
+/// How often what has expired is forgotten.
+const TIDY: Duration = Duration::from_secs(600);
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// What kept the server from starting, in words for the operator.
+pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> Result<()> {
+    telemetry::start_log(opened.loaded.settings.log);
+    let metrics = telemetry::start_metrics()?;
+    for warning in &opened.loaded.warnings {
+        tracing::warn!(key = %warning.key, "{warning}");
+    }
+    let settings = opened.loaded.settings.clone();
+    let keys = master_key::load_or_create(&settings)
+        .map_err(|problem| Error::refused("master_key", problem.to_string()))?;
+    master_key::make_private_dir(&settings.data_dir)
+        .map_err(|problem| Error::refused("data_dir", problem.to_string()))?;
+    let _alone = ready::only_process(&settings)?;
+    let listener = std::net::TcpListener::bind(settings.server.bind).map_err(|error| {
+        Error::refused(
+            "bind",
+            format!("cannot listen on {}: {error}; set server.bind to a free address", settings.server.bind),
+        )
+    })?;
+    let bound = listener.local_addr().map_err(Error::internal)?;
+    let app = compose(opened, keys, settings.server.public_url(bound)).await?;
+    let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
+    ready::write_operator_key(&settings, first_key.as_ref())?;
+
+    let background = TaskTracker::new();
+    start_background(&app, &background);
+    let shared = web::Data::new(app.clone());
+    let gate: Arc<dyn Authenticate> = Arc::new(gate::Doorman(app.clone()));
+    let gate: Gate = web::Data::new(gate);
+    let limit = settings.server.max_body_bytes;
+    let paths = web::Data::new(unknown::KnownPaths::of(&document()));
+    let metrics = web::Data::new(metrics);
+    let server = HttpServer::new(move || {
+        let (web_app, _) = WebApp::new()
+            .into_utoipa_app()
+            .app_data(shared.clone())
+            .app_data(gate.clone())
+            .app_data(metrics.clone())
+            .app_data(paths.clone())
+            .app_data(web::PayloadConfig::new(limit))
+            .configure(routes::all)
+            .split_for_parts();
+        web_app
+            .configure(routes::docs)
+            .default_service(web::to(unknown::answer))
+            .wrap(from_fn(request::watch))
+    })
+    .workers(settings.server.worker_count())
+    .shutdown_timeout(settings.server.shutdown_grace.as_secs())
+    .client_request_timeout(Duration::from_secs(10))
+    .keep_alive(Duration::from_secs(75))
+    .listen(listener)
+    .map_err(Error::internal)?
+    .disable_signals()
+    .run();
+
+    ready::announce(&settings, bound, first_key.as_ref().map(|key| key.expose_secret()))?;
+    let handle = server.handle();
+    let stopping = app.stopping.clone();
+    let signals = tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("stopping: no new connections, open requests are answered");
+        stopping.cancel();
+        handle.stop(true).await;
+    });
+    let served = server.await.map_err(Error::internal);
+    signals.abort();
+    app.stopping.cancel();
+    app.connections.close_all();
+    background.close();
+    if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
+        tracing::warn!("background work was cut off; it goes on at the next start");
+    }
+    ready::forget_address(&settings);
+    tracing::info!("stopped");
+    served
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn vault(keys: &MasterKeys) -> Vault {
+    Vault::new(keys.current.clone(), keys.previous.clone())
+}
+
+async fn open_store(settings: &Settings) -> Result<Db> {
+    let options = Options {
+        max_connections: settings.store.max_connections,
+        write_batch_max: settings.store.write_batch_max,
+    };
+    let db = Db::open(settings.store.url.expose(), &options).await?;
+    db.refuse_newer().await?;
+    let applied = db.migrate().await?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = applied.len(), "the control store was migrated");
+    }
+    Ok(db)
+}
+
+/// Puts the parts together, with a migrated store. Touches no cluster yet.
+///
+/// # Errors
+/// The store's; an unreadable or unsafe application schema.
+pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
+    let Opened { loaded, catalogue } = opened;
+    let settings = loaded.settings;
+    let clusters = Clusters::open(&settings)?;
+    let db = open_store(&settings).await?;
+    let (clock, vault) = (Clock::system(), vault(&keys));
+    let tokens = Tokens::load(&db, &vault, &clock, issuer, settings.auth.audience.clone()).await?;
+    let door = &settings.data_door;
+    let connections = TenantConnections::new(connections::Settings {
+        max_connections: 50,
+        max_in_flight_per_tenant: door.max_in_flight_per_tenant,
+        wait: door.wait,
+        connect: settings
+            .clusters
+            .values()
+            .map(|cluster| cluster.connect_timeout)
+            .max()
+            .unwrap_or(Duration::from_secs(5)),
+        idle_close: door.idle_close,
+    });
+    for (name, cluster) in &settings.clusters {
+        connections.set_budget(name, usize::try_from(cluster.max_connections).unwrap_or(usize::MAX));
+    }
+    let freshness = Freshness::new(db.engine());
+    Ok(App::new(Parts {
+        provenance: loaded.entries,
+        catalogue,
+        clock,
+        vault,
+        tokens,
+        clusters,
+        connections,
+        router: Router::new(&freshness),
+        ring: Ring::new(&freshness),
+        freshness,
+        wake: Wake::default(),
+        stock_taken: Notify::new(),
+        in_progress: idempotency::InProgress::default(),
+        stopping: CancellationToken::new(),
+        db,
+        settings,
+    }))
+}
+
+fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
+    let mut all = stock::workers(app);
+    all.push(Arc::new(Onboarder(app.clone())));
+    all.push(Arc::new(Remover(app.clone())));
+    all.push(Arc::new(AccessKeeper(app.clone())));
+    all
+}
+
+fn start_background(app: &App, tasks: &TaskTracker) {
+    let operations = &app.settings.operations;
+    let pace = Pace {
+        max_attempts: operations.max_attempts,
+        backoff_initial: operations.backoff_initial,
+        backoff_max: operations.backoff_max,
+        lease: operations.lease,
+        concurrency: operations.concurrency,
+    };
+    let runner = Runner::new(app.db.clone(), app.clock.clone(), pace, app.wake.clone(), workers(app));
+    tasks.spawn(runner.serve(app.stopping.clone()));
+    tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
+    tasks.spawn(follow(
+        app.db.clone(),
+        app.freshness.clone(),
+        Arc::new(Forgetter(app.clone())),
+        app.stopping.clone(),
+    ));
+    let tidy = app.clone();
+    tasks.spawn(async move { tidy.connections.keep_tidy(tidy.stopping.clone()).await });
+    let janitor = app.clone();
+    tasks.spawn(async move {
+        while janitor.stopping.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_some() {
+            let now = janitor.clock.now();
+            if let Err(error) = janitor.db.write(move |conn| idempotency::forget_expired(conn, now)).await {
+                tracing::warn!(error = %error, "expired answers could not be forgotten");
+            }
+        }
+    });
+}
+
+/// The OpenAPI document of everything the server answers.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, api) = WebApp::new().into_utoipa_app().configure(routes::all).split_for_parts();
+    openapi::complete(api)
+}
+
+/// The OpenAPI document as JSON text.
+///
+/// # Errors
+/// [`Error::Internal`] when it cannot be written as JSON.
+pub fn openapi() -> Result<String> {
+    document().to_pretty_json().map_err(Error::internal)
+}
+
+/// Where the server tells its address.
+#[must_use]
+pub fn address_file(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("server.addr")
+}

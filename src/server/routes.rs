@@ -1,0 +1,28 @@
+//! Every route, in one list.
+
+use actix_web::web;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::system;
+use crate::{catalog, identity, keys, onboarding, placement, tenants, work};
+
+/// The documented endpoints.
+pub(super) fn all(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(catalog::http::routes)
+        .configure(onboarding::http::routes)
+        .configure(tenants::http::routes)
+        .configure(identity::http::routes)
+        .configure(keys::http::routes)
+        .configure(placement::http::routes)
+        .configure(work::http::routes)
+        .configure(system::routes);
+}
+
+/// The document itself and the page that shows it.
+pub(super) fn docs(config: &mut web::ServiceConfig) {
+    config
+        .service(web::redirect("/docs", "/docs/"))
+        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", super::document()));
+}

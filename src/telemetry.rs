@@ -1,0 +1,40 @@
+//! Structured logs and metrics.
+
+use std::io::IsTerminal as _;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+use crate::kernel::error::{Error, Result};
+
+/// Bounds of the histograms of time, in seconds.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Begins logging to stderr: for people on a terminal, else as JSON, one object a line. A second call in
+/// one process changes nothing.
+pub fn start_log(settings: Log) {
+    let filter = EnvFilter::new(format!("{},actix_server=warn,actix_http=warn", settings.level.word()));
+    let pretty = match settings.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started =
+        if pretty { log.with_target(false).try_init() } else { log.json().flatten_event(true).try_init() };
+    drop(started);
+}
+
+/// Begins collecting metrics; the handle renders them as Prometheus text.
+///
+/// # Errors
+/// [`Error::Internal`] when another recorder runs in this process.
+pub fn start_metrics() -> Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+        .map_err(Error::internal)?
+        .install_recorder()
+        .map_err(Error::internal)
+}
