@@ -15,7 +15,7 @@ pub enum ScopeKind {
 macro_rules! scopes {
     ($($(#[$doc:meta])* $name:ident = $word:literal in $($kind:ident)|+;)+) => {
         /// One thing a key may do.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         pub enum Scope {
             $($(#[$doc])* #[serde(rename = $word)] $name,)+
         }
@@ -90,5 +90,22 @@ impl std::str::FromStr for Scope {
             .copied()
             .find(|scope| scope.word() == text)
             .ok_or_else(|| format!("`{text}` is no scope"))
+    }
+}
+
+impl utoipa::PartialSchema for Scope {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|scope| scope.word())))
+            .description(Some("One thing a key may do"))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Scope {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Scope".into()
     }
 }

@@ -103,7 +103,7 @@ pub const KEYS: &[KeySpec] = &[
     int("operations.max_attempts", 1, 1_000),
     int("operations.backoff_initial_ms", 10, 60_000),
     int("operations.backoff_max_s", 1, 86_400),
-    int("operations.lease_s", 5, 3_600),
+    int("operations.lease_s", 1, 3_600),
     int("operations.concurrency", 1, 256),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),

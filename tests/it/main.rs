@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so and ends")]
 
 mod houses;
+mod onboarding;
 mod world;

@@ -2,3 +2,83 @@
 
 pub mod postgres;
 pub mod sqlite;
+pub mod server;
+
+use server::{Server, Starting};
+
+/// Where a story plays: an engine and an isolation model, on a store and a cluster of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene {
+    /// None for SQLite, else the PostgreSQL.
+    pub pg: Option<&'static str>,
+    /// The isolation model.
+    pub isolation: &'static str,
+}
+
+impl Scene {
+    /// A server about to be started here, with what must outlive it.
+    pub fn starting(self) -> (Starting, Option<postgres::TestDatabase>) {
+        match self.pg {
+            None => (Starting::new().set("TENANCY__ISOLATION", self.isolation), None),
+            Some(which) => {
+                let pg = if which == "newest" { postgres::Pg::newest() } else { postgres::Pg::fifteen() };
+                let database = pg.fresh_database();
+                (Starting::new().on_postgres(&database.url, self.isolation), Some(database))
+            }
+        }
+    }
+
+    /// A server started here.
+    pub fn server(self) -> (Server, Option<postgres::TestDatabase>) {
+        let (starting, database) = self.starting();
+        (starting.start(), database)
+    }
+}
+
+/// Makes a test of a story for each place it plays at: `on_each_engine!` once per engine,
+/// `in_every_model!` for each model that an engine can keep.
+#[macro_export]
+macro_rules! scenes {
+    ($(#[$meta:meta])* $name:ident($scene:ident) $body:block; $($place:ident = $pg:expr, $isolation:literal;)+) => {
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "a story uses what it needs of its file")]
+            use super::*;
+            async fn story($scene: $crate::world::Scene) $body
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $place() {
+                    story($crate::world::Scene { pg: $pg, isolation: $isolation }).await;
+                }
+            )+
+        }
+    };
+}
+
+/// A story told on SQLite, PostgreSQL 15 and the newest PostgreSQL.
+#[macro_export]
+macro_rules! on_each_engine {
+    ($(#[$meta:meta])* async fn $name:ident($scene:ident) $body:block) => {
+        $crate::scenes! { $(#[$meta])* $name($scene) $body;
+            sqlite = None, "database";
+            postgres_15 = Some("fifteen"), "database";
+            postgres_newest = Some("newest"), "database";
+        }
+    };
+}
+
+/// A story told in each model that an engine can keep: on SQLite, PostgreSQL 15 and the newest PostgreSQL.
+#[macro_export]
+macro_rules! in_every_model {
+    ($(#[$meta:meta])* async fn $name:ident($scene:ident) $body:block) => {
+        $crate::scenes! { $(#[$meta])* $name($scene) $body;
+            sqlite_database = None, "database";
+            postgres_15_shared = Some("fifteen"), "shared";
+            postgres_15_schema = Some("fifteen"), "schema";
+            postgres_15_database = Some("fifteen"), "database";
+            postgres_newest_shared = Some("newest"), "shared";
+            postgres_newest_schema = Some("newest"), "schema";
+            postgres_newest_database = Some("newest"), "database";
+        }
+    };
+}

@@ -1,0 +1,378 @@
+//! The real program, started on a free port in a folder of its own, and a client that speaks to it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::sqlite::Folder;
+
+/// The operator key that every server of the tests is started with.
+pub const OPERATOR_KEY: &str = "an-operator-key-for-the-tests-only-0123456789";
+
+/// A running server.
+pub struct Server {
+    folder: Folder,
+    settings: BTreeMap<String, String>,
+    child: Option<Child>,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    failpoint: Option<String>,
+}
+
+/// How to start a [`Server`].
+pub struct Starting {
+    settings: BTreeMap<String, String>,
+    failpoint: Option<String>,
+    folder: Folder,
+}
+
+impl Starting {
+    /// The embedded default, on a free port, quiet.
+    pub fn new() -> Self {
+        let folder = Folder::new();
+        let root = env!("CARGO_MANIFEST_DIR");
+        let mut settings = BTreeMap::new();
+        for (key, value) in [
+            ("DATA_DIR", folder.path().join("data").display().to_string()),
+            ("SERVER__BIND", "127.0.0.1:0".to_owned()),
+            ("SERVER__WORKERS", "2".to_owned()),
+            ("APPLICATION__MIGRATIONS_DIR", format!("{root}/examples/notes/migrations")),
+            ("LOG__FORMAT", "json".to_owned()),
+            ("OPERATIONS__LEASE_S", "1".to_owned()),
+            ("OPERATIONS__BACKOFF_INITIAL_MS", "50".to_owned()),
+            ("OPERATIONS__BACKOFF_MAX_S", "1".to_owned()),
+            ("TENANCY__DELETE_GRACE_S", "0".to_owned()),
+        ] {
+            settings.insert(key.to_owned(), value);
+        }
+        Self { settings, failpoint: None, folder }
+    }
+
+    /// Sets a key, written as in the environment without its prefix: `TENANCY__STOCK__DATABASE`.
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// No placements in stock: every signup builds its home.
+    pub fn without_stock(self) -> Self {
+        self.set("TENANCY__STOCK__SHARED", 0).set("TENANCY__STOCK__SCHEMA", 0).set("TENANCY__STOCK__DATABASE", 0)
+    }
+
+    /// Store and cluster on this PostgreSQL database, in this model.
+    pub fn on_postgres(self, url: &str, isolation: &str) -> Self {
+        self.set("STORE__URL", url).set("CLUSTERS__MAIN__URL", url).set("TENANCY__ISOLATION", isolation)
+    }
+
+    /// Holds the process at this place (`kind/step/before|after|recorded`).
+    pub fn failpoint(mut self, name: &str) -> Self {
+        self.failpoint = Some(name.to_owned());
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    pub fn start(self) -> Server {
+        let mut server = Server { folder: self.folder, settings: self.settings, child: None, url: String::new(), failpoint: self.failpoint };
+        server.start();
+        server
+    }
+}
+
+impl Server {
+    /// The embedded default.
+    pub fn embedded() -> Self {
+        Starting::new().start()
+    }
+
+    fn spawn(&self) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        for (key, value) in &self.settings {
+            command.env(format!("TENANTRY_{key}"), value);
+        }
+        command.env("TENANTRY_BOOTSTRAP_OPERATOR_KEY", OPERATOR_KEY);
+        if let Some(name) = &self.failpoint {
+            command.env("TENANTRY_FAILPOINT", name);
+        }
+        command.spawn().unwrap()
+    }
+
+    /// Starts the process (again) and waits until it listens.
+    pub fn start(&mut self) {
+        let address = self.data_dir().join("server.addr");
+        drop(std::fs::remove_file(&address));
+        let mut child = self.spawn();
+        let bound = wait_for(Duration::from_secs(60), "the server to listen", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended with {status} instead of listening:\n{}", self.log());
+            }
+            std::fs::read_to_string(&address).ok().filter(|text| !text.is_empty())
+        });
+        self.url = format!("http://{bound}");
+        self.child = Some(child);
+    }
+
+    /// Kills the process with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks the process to end with SIGTERM and waits for it; true when it ended well.
+    pub fn stop(&mut self) -> bool {
+        let Some(mut child) = self.child.take() else { return true };
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let status = wait_for(Duration::from_secs(60), "the server to end", || child.try_wait().unwrap());
+        status.success()
+    }
+
+    /// Disarms the failpoint for the next start.
+    pub fn disarm(&mut self) {
+        self.failpoint = None;
+    }
+
+    /// Arms a failpoint for the next start.
+    pub fn arm(&mut self, name: &str) {
+        self.failpoint = Some(name.to_owned());
+    }
+
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, key: &str, value: impl ToString) {
+        self.settings.insert(key.to_owned(), value.to_string());
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(&self.settings["DATA_DIR"])
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// Everything it has printed and logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Waits until the armed failpoint holds the process.
+    pub fn wait_for_failpoint(&self) {
+        wait_for(Duration::from_secs(60), "the failpoint", || self.log().contains("failpoint reached").then_some(()));
+    }
+
+    /// A client without a credential.
+    pub fn nobody(&self) -> Client {
+        Client { url: self.url.clone(), bearer: None, http: http() }
+    }
+
+    /// A client with this credential.
+    pub fn with(&self, credential: &str) -> Client {
+        Client { bearer: Some(credential.to_owned()), ..self.nobody() }
+    }
+
+    /// An operator with the role admin.
+    pub fn operator(&self) -> Client {
+        self.with(OPERATOR_KEY)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("--- the server's last lines ---");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+        self.kill();
+    }
+}
+
+fn http() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// Asks `probe` again and again until it answers something.
+pub fn wait_for<T>(longest: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(began.elapsed() < longest, "waited {longest:?} for {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// Asks `probe` again and again until it answers something.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    let (began, longest) = (Instant::now(), Duration::from_secs(60));
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(began.elapsed() < longest, "waited {longest:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Someone who calls the server.
+#[derive(Clone)]
+pub struct Client {
+    /// The server.
+    pub url: String,
+    bearer: Option<String>,
+    http: reqwest::Client,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body as JSON, when the status is this one.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The problem's code, when the status is this one and the body is a problem.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        let body = self.json();
+        assert_eq!(body["status"], json!(status));
+        body["code"].as_str().unwrap().to_owned()
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Client {
+    /// A request that this client's credential goes with.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        match &self.bearer {
+            Some(bearer) => request.bearer_auth(bearer),
+            None => request,
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    /// POST with a JSON body.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request("POST", path).json(&body)).await
+    }
+
+    /// POST with a JSON body and an idempotency key.
+    pub async fn post_once(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.send(self.request("POST", path).header("idempotency-key", key).json(&body)).await
+    }
+
+    /// PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request("PATCH", path).json(&body)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path)).await
+    }
+
+    /// Runs a statement through the data door.
+    pub async fn query(&self, sql: &str, params: Value) -> Answer {
+        self.post("/v1/query", json!({ "sql": sql, "params": params })).await
+    }
+}
+
+/// A tenant that signed itself up, with its owner signed in and a key that may read and write data.
+pub struct Settler {
+    /// The tenant's id.
+    pub id: String,
+    /// Its slug.
+    pub slug: String,
+    /// Its owner, by access token.
+    pub owner: Client,
+    /// A program of it, by API key with data:read and data:write.
+    pub program: Client,
+    /// That key's text.
+    pub key: String,
+    /// The operation that onboarded it.
+    pub operation: String,
+}
+
+/// The password of every owner in the tests.
+pub const PASSWORD: &str = "correct horse battery";
+
+impl Server {
+    /// Signs an organisation up, waits until it is active, signs its owner in and makes a key.
+    pub async fn settle(&self, name: &str) -> Settler {
+        let nobody = self.nobody();
+        let email = format!("owner@{}.example", name.to_lowercase());
+        let body = json!({ "organization": name, "email": email, "password": PASSWORD });
+        let signed = nobody.post("/v1/signups", body).await.expect(202);
+        let (id, slug) = (signed["tenant_id"].as_str().unwrap(), signed["slug"].as_str().unwrap());
+        let operation = signed["operation"]["id"].as_str().unwrap();
+        self.until_done(operation).await;
+        let token = nobody.post("/v1/sessions", json!({ "email": email, "password": PASSWORD })).await.expect(200);
+        let owner = self.with(token["access_token"].as_str().unwrap());
+        let made = owner.post("/v1/tenant/api-keys", json!({ "name": "program", "scopes": ["data:read", "data:write"] })).await;
+        let key = made.expect(201)["key"].as_str().unwrap().to_owned();
+        Settler {
+            id: id.to_owned(),
+            slug: slug.to_owned(),
+            owner,
+            program: self.with(&key),
+            key,
+            operation: operation.to_owned(),
+        }
+    }
+
+    /// Waits until an operation has succeeded.
+    pub async fn until_done(&self, operation: &str) -> Value {
+        let (operator, path) = (self.operator(), format!("/admin/v1/operations/{operation}"));
+        eventually("the operation to succeed", || async {
+            let found = operator.get(&path).await.expect(200);
+            assert_ne!(found["state"], "failed", "{found:#}");
+            (found["state"] == "succeeded").then_some(found)
+        })
+        .await
+    }
+}
