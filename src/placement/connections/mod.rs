@@ -20,6 +20,8 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 
 mod pool;
+#[cfg(test)]
+mod tests;
 
 /// How much longer than a statement's time we wait for the server's own timeout before cancelling.
 const SLACK: Duration = Duration::from_millis(500);
