@@ -44,6 +44,16 @@ async fn a_reader_cannot_write_by_any_trick() {
         }
     }
     assert_eq!(w.one("SELECT count(*) FROM notes").await, json!(0));
+    // Before version 16 a read-only transaction may make large objects; it is rolled back.
+    for sql in [
+        "SELECT lo_create(0)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT query_to_xml('SELECT lo_create(0)', true, true, '')",
+    ] {
+        let _ = w.run(Access::Read, sql, &[]).await;
+    }
+    let made = "SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = session_user::regrole";
+    assert_eq!(w.one(made).await, json!(0));
     let Err(Error::Sql(problem)) = w.run(Access::Read, "DELETE FROM notes", &[]).await else { panic!() };
     assert_eq!(problem.sqlstate, "25006");
     assert!(problem.hint.unwrap().contains("only read"));

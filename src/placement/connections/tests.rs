@@ -1,6 +1,5 @@
 //! The budget's rules, with links that are only counted.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,11 +26,8 @@ impl Drop for Counted {
 }
 
 impl Link for Counted {
-    fn close(self) -> impl Future<Output = ()> + Send {
-        async move {
-            tokio::task::yield_now().await;
-            drop(self);
-        }
+    async fn close(self) {
+        tokio::task::yield_now().await;
     }
 }
 
