@@ -2,11 +2,10 @@
 //! cluster's budget.
 //!
 //! A connection belongs to one tenant's role in one generation of its placement, so nothing can leak
-//! from one tenant to another through it. `pool` decides who gets one; this module opens, uses and
-//! closes them, and stops what runs when a tenant is suspended, moved or deleted.
+//! from one tenant to another through it. `pool` decides who gets one, `engine` opens and uses it;
+//! this module ties them to tenants, and stops what runs when a tenant is suspended, moved or deleted.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,23 +13,23 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::engine::{Link, on_postgres, on_sqlite};
 use self::pool::{Busy, Key, Pool};
-use super::door::{self, Access, Answer, Caps, Dialect, Place, Server, Statement, Target, pg, sqlite};
+use super::door::{self, Access, Answer, Caps, Dialect, Place, Statement, Target, pg};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 
+mod engine;
 mod pool;
+#[cfg(test)]
+mod tests;
 
-/// How much longer than a statement's time we wait for the server's own timeout before cancelling.
-const SLACK: Duration = Duration::from_millis(500);
 /// PostgreSQL's protocol counts parameters in 16 bits.
 const PARAMS: usize = 65_535;
 /// A tenant without traffic for this long is forgotten; its next statement sets its generation anew.
 const FORGET: Duration = Duration::from_secs(3600);
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
-
-type Slot = pool::Slot<Link>;
 
 /// Bounds on tenants' connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,113 +316,4 @@ fn busy(cluster: &str, why: &Busy) -> Error {
         "too many statements are running on this tenant's database; retry shortly",
         format!("cluster {cluster}: {cause}"),
     )
-}
-
-/// Runs the statement on the slot's connection or, when that is gone or there is none, on a new one.
-async fn on_postgres(
-    mut slot: Slot,
-    server: &Arc<Server>,
-    login: &pg::Login,
-    connect: Duration,
-    statement: &Statement,
-    access: Access,
-    caps: Caps,
-) -> Result<(Slot, Result<Answer>)> {
-    let mut reused = match slot.link.as_mut() {
-        Some(Link::Postgres(link)) => link.ready().await,
-        _ => false,
-    };
-    loop {
-        if !reused {
-            slot.clear().await;
-            let link = tokio::time::timeout(connect, pg::Link::open(server, login, caps.timeout)).await;
-            let link = link.map_err(|_| pg::unreachable("connecting took too long"))??;
-            slot.link = Some(Link::Postgres(Box::new(link)));
-        }
-        let Some(Link::Postgres(link)) = slot.link.as_mut() else {
-            return Err(Error::internal("a slot of another engine"));
-        };
-        let limit = caps.timeout.saturating_add(SLACK);
-        match tokio::time::timeout(limit, link.run(statement, access, caps)).await {
-            Ok(Err(pg::Trouble::Lost { untouched: true, .. })) if reused => reused = false,
-            Ok(ran) => return Ok((slot, ran.map_err(|trouble| trouble.into_error(access)))),
-            // Dropping the slot stops the statement.
-            Err(_) => return Err(overdue(access, caps)),
-        }
-    }
-}
-
-/// Runs the statement on a thread for blocking work; opens the file there if need be.
-async fn on_sqlite(
-    mut slot: Slot,
-    path: &Path,
-    tenant: TenantId,
-    statement: &Statement,
-    access: Access,
-    caps: Caps,
-) -> Result<(Slot, Result<Answer>)> {
-    if !matches!(&slot.link, Some(Link::Sqlite(link)) if link.is_clean()) {
-        slot.clear().await;
-    }
-    let (stop, flag) = sqlite::Stop::new();
-    let (path, statement) = (path.to_owned(), statement.clone());
-    let job = tokio::task::spawn_blocking(move || {
-        let out = match slot.link.as_mut() {
-            Some(Link::Sqlite(link)) => link.run(&statement, access, caps, flag),
-            _ => sqlite::Link::open(&path, tenant.uuid()).and_then(|mut link| {
-                let out = link.run(&statement, access, caps, flag);
-                slot.link = Some(Link::Sqlite(Box::new(link)));
-                out
-            }),
-        };
-        (slot, out)
-    });
-    match tokio::time::timeout(caps.timeout.saturating_add(SLACK), job).await {
-        Ok(Ok(done)) => {
-            stop.disarm();
-            Ok(done)
-        }
-        Ok(Err(error)) => Err(Error::internal(error)),
-        Err(_) => Err(overdue(access, caps)),
-    }
-}
-
-fn overdue(access: Access, caps: Caps) -> Error {
-    match access {
-        Access::Read => door::timed_out(caps.timeout),
-        Access::Write => Error::Timeout {
-            code: "statement_timeout",
-            detail: "the statement took too long and was stopped; it may or may not have been carried out"
-                .to_owned(),
-        },
-    }
-}
-
-/// A connection to either engine.
-enum Link {
-    Postgres(Box<pg::Link>),
-    Sqlite(Box<sqlite::Link>),
-}
-
-impl Link {
-    fn is_clean(&self) -> bool {
-        match self {
-            Self::Postgres(link) => link.is_clean(),
-            Self::Sqlite(link) => link.is_clean(),
-        }
-    }
-}
-
-impl pool::Link for Link {
-    async fn close(self) {
-        match self {
-            Self::Postgres(link) => link.close().await,
-            Self::Sqlite(link) => {
-                // The last connection to a file folds its log back in, which may take a while.
-                if tokio::task::spawn_blocking(move || drop(link)).await.is_err() {
-                    tracing::error!("closing a tenant's file failed");
-                }
-            }
-        }
-    }
 }

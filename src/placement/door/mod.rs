@@ -1,7 +1,7 @@
 //! The data door: one statement of a tenant, of any shape, run inside that tenant alone.
 //!
 //! What keeps a tenant in is the engine: on PostgreSQL its own login role, which owns nothing; on
-//! SQLite its own file behind an authorizer. The [`gate`] in front refuses early and in plain words
+//! SQLite its own file behind an authorizer. The `gate` in front refuses early and in plain words
 //! what could never work here; nothing relies on it for safety.
 //!
 //! A statement is one transaction. Nothing of a session outlives it: a connection goes back to its

@@ -1,12 +1,15 @@
 //! One statement in one transaction, as messages.
 //!
 //! ```text
-//! BEGIN READ ONLY · set_config(statement_timeout) · Parse · Bind · Describe · Execute · Sync · COMMIT · DISCARD ALL
+//! BEGIN · set_config(statement_timeout) · Parse · Bind · Describe · Execute · Sync · COMMIT · DISCARD ALL
 //! ```
 //! all in one go, or with a pause after Parse and Describe when there are parameters. A failure skips
-//! to Sync, and COMMIT of a failed transaction rolls back. The call of `set_config` before the tenant's
-//! statement also takes the transaction's first snapshot: from then on PostgreSQL refuses to make a
-//! read-only transaction read-write, by whatever means.
+//! to Sync, and COMMIT of a failed transaction rolls back.
+//!
+//! For a reader it is BEGIN READ ONLY and ROLLBACK. The call of `set_config` before the tenant's
+//! statement takes the transaction's first snapshot: from then on PostgreSQL refuses to make it
+//! read-write, by whatever means. What a read-only transaction lets pass all the same (large objects
+//! before version 16, notifications) is rolled back.
 
 use std::io;
 use std::time::Instant;
@@ -132,15 +135,15 @@ impl Exchange {
         // `T`: in a transaction; `E`: in a failed one. Anything else means that the statement ended it.
         let expected = if self.fault.is_some() { b'E' } else { b'T' };
         let lead_done = self.completed >= LEAD;
-        let committed = self.commit(wire).await?;
-        self.ended_well = state == expected && committed.is_some() && lead_done;
+        let ended = self.end(wire).await?;
+        self.ended_well = state == expected && ended.is_some() && lead_done;
         if let Some(error) = refused {
             return Err(Trouble::Told(error));
         }
         if let Some(fault) = self.fault.take() {
             return Err(Trouble::Told(self.told(fault, lead_done)));
         }
-        match committed {
+        match ended {
             Some(true) if state == expected => Ok(()),
             _ => Err(Trouble::Told(Error::refused(
                 "statement_not_allowed",
@@ -221,9 +224,16 @@ impl Exchange {
         frontend::execute("", limit, out)
     }
 
+    fn last_word(&self) -> &'static str {
+        match self.access {
+            Access::Read => "ROLLBACK",
+            Access::Write => "COMMIT",
+        }
+    }
+
     fn finish(&self, out: &mut BytesMut) -> io::Result<()> {
         frontend::sync(out);
-        frontend::query("COMMIT", out)?;
+        frontend::query(self.last_word(), out)?;
         frontend::query("DISCARD ALL", out)
     }
 
@@ -309,16 +319,17 @@ impl Exchange {
         self.caps.bytes.saturating_mul(2).saturating_add(4096).saturating_sub(self.row_bytes)
     }
 
-    /// Reads the answer to COMMIT: whether it committed, `None` when the session is in no known state.
-    async fn commit(&mut self, wire: &mut Wire) -> Result<Option<bool>, Trouble> {
-        let mut committed = false;
+    /// Reads the answer to our last word: whether the transaction ended so, `None` when the session is in no
+    /// known state.
+    async fn end(&mut self, wire: &mut Wire) -> Result<Option<bool>, Trouble> {
+        let mut as_told = false;
         loop {
             match wire.next(0).await.map_err(|error| self.lost(&error))? {
                 Frame::Message(Message::CommandComplete(body)) => {
-                    committed = body.tag().is_ok_and(|tag| tag == "COMMIT");
+                    as_told = body.tag().is_ok_and(|tag| tag == self.last_word());
                 }
                 Frame::Message(Message::ReadyForQuery(body)) => {
-                    return Ok((body.status() == b'I').then_some(committed));
+                    return Ok((body.status() == b'I').then_some(as_told));
                 }
                 Frame::Fault(fault) if fault.is_fatal() => {
                     return Err(Trouble::Lost { cause: fault.line(), untouched: false });
