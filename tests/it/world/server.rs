@@ -59,7 +59,9 @@ impl Starting {
 
     /// No placements in stock: every signup builds its home.
     pub fn without_stock(self) -> Self {
-        self.set("TENANCY__STOCK__SHARED", 0).set("TENANCY__STOCK__SCHEMA", 0).set("TENANCY__STOCK__DATABASE", 0)
+        self.set("TENANCY__STOCK__SHARED", 0)
+            .set("TENANCY__STOCK__SCHEMA", 0)
+            .set("TENANCY__STOCK__DATABASE", 0)
     }
 
     /// Store and cluster on this PostgreSQL database, in this model.
@@ -75,7 +77,13 @@ impl Starting {
 
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
-        let mut server = Server { folder: self.folder, settings: self.settings, child: None, url: String::new(), failpoint: self.failpoint };
+        let mut server = Server {
+            folder: self.folder,
+            settings: self.settings,
+            child: None,
+            url: String::new(),
+            failpoint: self.failpoint,
+        };
         server.start();
         server
     }
@@ -165,7 +173,9 @@ impl Server {
 
     /// Waits until the armed failpoint holds the process.
     pub fn wait_for_failpoint(&self) {
-        wait_for(Duration::from_secs(60), "the failpoint", || self.log().contains("failpoint reached").then_some(()));
+        wait_for(Duration::from_secs(60), "the failpoint", || {
+            self.log().contains("failpoint reached").then_some(())
+        });
     }
 
     /// A client without a credential.
@@ -198,7 +208,11 @@ impl Drop for Server {
 
 fn http() -> reqwest::Client {
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(60))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
 }
 
 /// Asks `probe` again and again until it answers something.
@@ -351,9 +365,12 @@ impl Server {
         let (id, slug) = (signed["tenant_id"].as_str().unwrap(), signed["slug"].as_str().unwrap());
         let operation = signed["operation"]["id"].as_str().unwrap();
         self.until_done(operation).await;
-        let token = nobody.post("/v1/sessions", json!({ "email": email, "password": PASSWORD })).await.expect(200);
+        let token =
+            nobody.post("/v1/sessions", json!({ "email": email, "password": PASSWORD })).await.expect(200);
         let owner = self.with(token["access_token"].as_str().unwrap());
-        let made = owner.post("/v1/tenant/api-keys", json!({ "name": "program", "scopes": ["data:read", "data:write"] })).await;
+        let made = owner
+            .post("/v1/tenant/api-keys", json!({ "name": "program", "scopes": ["data:read", "data:write"] }))
+            .await;
         let key = made.expect(201)["key"].as_str().unwrap().to_owned();
         Settler {
             id: id.to_owned(),
