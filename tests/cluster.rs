@@ -123,7 +123,13 @@ impl World {
             let name: String = row.get(0);
             self.owner.batch_execute(&format!("DROP DATABASE {name}")).await.unwrap();
         }
-        self.owner.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.database)).await.unwrap();
+        // A plain DROP sends the server's own workers away; ours end by themselves.
+        for _ in 0..100 {
+            if self.owner.batch_execute(&format!("DROP DATABASE IF EXISTS {}", self.database)).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
         for group in groups {
             self.owner.batch_execute(&format!("DROP ROLE {group}")).await.unwrap();
         }
@@ -368,7 +374,7 @@ async fn attack(a: &Client, home_a: &Home, home_b: &Home) {
     for sql in tries {
         let state = refused(a, &sql).await;
         assert!(
-            ["42501", "23514", "22023", "42710", "2BP01", "0LP01", "3D000", "42P13"]
+            ["42501", "23514", "22023", "42710", "42704", "2BP01", "0LP01", "3D000", "42P13"]
                 .contains(&state.as_str()),
             "{sql}: {state}"
         );
@@ -399,7 +405,7 @@ async fn the_applications_queries_run_alike_everywhere() {
     let app = notes();
     let text = std::fs::read_to_string("examples/notes/queries.sql").unwrap();
     let queries: Vec<&str> = text
-        .split("-- name: ")
+        .split("\n-- name: ")
         .skip(1)
         .map(|part| part.split_once('\n').unwrap().1.trim().trim_end_matches(';'))
         .collect();
@@ -439,7 +445,7 @@ async fn the_applications_queries_run_alike_everywhere() {
         let mut statement = file.prepare(query).unwrap();
         let mut found = statement.query([]).unwrap();
         let mut n = 0;
-        while found.next().unwrap().is_some() {
+        while found.next().unwrap_or_else(|e| panic!("{query}: {e}")).is_some() {
             n += 1;
         }
         rows.push(n);
@@ -724,20 +730,21 @@ fn sqlite_checks_its_catalog_and_migrates_files() {
     let good = "CREATE TABLE a (tenant_id uuid NOT NULL DEFAULT (current_tenant()), id bigint NOT NULL, PRIMARY KEY (tenant_id, id));\n\
         CREATE VIEW v WITH (security_invoker = true) AS SELECT id FROM a;";
     let first = schema(&dir, &[("0001_a", good)]);
-    let cluster = SqliteCluster::new("files", dir.path().join("tenants"));
+    let data = tempfile::tempdir().unwrap();
+    let cluster = SqliteCluster::new("files", data.path());
     cluster.prepare(&first, &[Isolation::Database]).unwrap();
     let home = cluster.home(TenantId::mint(), Isolation::Database).unwrap();
     cluster.build(BuildStep::CreateDatabase, &home, &first).unwrap();
-    let bad = schema(&dir, &[("0002_b", "DELETE FROM a;\nDELETE FROM nothing;")]);
+    let bad = schema(&dir, &[("0002_b", "DELETE FROM a;\nDELETE FROM missing;")]);
     let error = cluster.migrate(&home, &bad).unwrap_err();
     assert_eq!(code(&error), "migration_failed");
-    assert!(error.to_string().starts_with("0002_b/up.sql line 2: no such table: nothing"), "{error}");
+    assert!(error.to_string().starts_with("0002_b/up.sql line 2: no such table: missing"), "{error}");
     assert_eq!(cluster.applied(&home).unwrap(), 1);
     let second = schema(&dir, &[("0002_b", "ALTER TABLE a ADD COLUMN note text;")]);
     assert_eq!(cluster.migrate(&home, &second).unwrap(), [2]);
     assert_eq!(cluster.migrate(&home, &second).unwrap(), Vec::<i32>::new());
     cluster.prepare(&second, &[Isolation::Database]).unwrap();
-    assert_eq!(std::fs::read_dir(dir.path().join("tenants/.templates")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(data.path().join(".templates")).unwrap().count(), 1);
 }
 
 #[test]

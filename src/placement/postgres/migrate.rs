@@ -89,8 +89,9 @@ impl PgCluster {
             );
             self.run(client, "marking a migration as applied", &mark).await?;
         }
+        self.check_shape(client, schema).await?;
         self.secure(client, isolation, schema, role).await?;
-        self.check_catalog(client, isolation, schema).await?;
+        self.check_protection(client, isolation, schema).await?;
         self.run(client, "committing a migration", "COMMIT").await?;
         Ok(pending.iter().map(|migration| migration.number).collect())
     }

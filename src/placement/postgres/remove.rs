@@ -122,8 +122,7 @@ impl PgCluster {
         if self.role_exists(client, role).await? {
             self.borrow_role(client, role).await?;
         }
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&home.database));
-        self.run(client, "dropping the database", &sql).await
+        self.drop_database_named(client, &home.database).await
     }
 
     async fn relations(&self, client: &Client, schema: &str, kind: &str) -> Result<Vec<String>> {
