@@ -42,7 +42,9 @@ CREATE OR REPLACE FUNCTION tenantry.current_tenant() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT tenant_id FROM tenantry.tenant_role WHERE rolname = session_user';
 REVOKE ALL ON FUNCTION tenantry.current_tenant() FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
+DO 'BEGIN
+    IF to_regnamespace(''public'') IS NOT NULL THEN REVOKE ALL ON SCHEMA public FROM PUBLIC; END IF;
+END';
 ";
 
 impl PgCluster {
@@ -192,6 +194,15 @@ impl PgCluster {
                  closes it with: REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC",
                 self.name,
                 ident(database)
+            ));
+        }
+        // In a database older than PostgreSQL 15 the schema is the administrator's, not the owner's.
+        let public = "SELECT 1 FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'public' AND a.grantee = 0";
+        if self.any(client, "looking at schema public", public, &[]).await? {
+            warnings.push(format!(
+                "every role may use schema public of database {}; an administrator closes it with: \
+                 REVOKE ALL ON SCHEMA public FROM PUBLIC",
+                self.database
             ));
         }
         Ok(warnings)
