@@ -114,3 +114,41 @@ async fn attack(a: &Client, home_a: &Home, home_b: &Home) {
     a.batch_execute("RESET ROLE").await.unwrap();
     assert_eq!(a.execute("DELETE FROM notebooks WHERE name = 'same'", &[]).await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn no_tenant_can_stand_in_the_way_of_its_suspension() {
+    let app = notes();
+    for world in World::all().await {
+        world.cluster.prepare(&app, &Isolation::ALL).await.unwrap();
+        for isolation in Isolation::ALL {
+            let (home, secret) = world.built(isolation, &app).await;
+            let role = home.role.clone().unwrap();
+            let mut held = Vec::new();
+            for sql in [
+                format!("BEGIN; ALTER ROLE {role} PASSWORD 'held'"),
+                format!("BEGIN; ALTER ROLE {role} SET work_mem = '1MB'"),
+                "BEGIN; LOCK TABLE notes IN ACCESS EXCLUSIVE MODE".to_owned(),
+                "SELECT pg_advisory_lock(n) FROM generate_series(1, 500) n".to_owned(),
+            ] {
+                let client = world.tenant(&home, &secret).await.unwrap();
+                // The second waits for the first: leave it waiting.
+                let work = tokio::spawn(async move {
+                    let _ = client.batch_execute(&sql).await;
+                    client
+                });
+                held.push(work);
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            let begun = std::time::Instant::now();
+            world.cluster.lock_out(&home).await.unwrap();
+            println!("{isolation}: locked out in {:?}", begun.elapsed());
+            for work in held {
+                assert!(work.await.unwrap().batch_execute("SELECT 1").await.is_err());
+            }
+            assert!(world.tenant(&home, &secret).await.is_err());
+            remove(&world.cluster, &home).await;
+        }
+        assert!(world.cluster.inventory().await.unwrap().is_empty());
+        world.end().await;
+    }
+}

@@ -119,9 +119,11 @@ impl PgCluster {
         }
         // Ending the connections of a role needs its rights.
         let role = home.role()?;
+        self.begin_for(client, role).await?;
         if self.role_exists(client, role).await? {
             self.borrow_role(client, role).await?;
         }
+        self.commit(client).await?;
         self.drop_database_named(client, &home.database).await
     }
 

@@ -16,7 +16,7 @@ use super::sql::{ident, literal};
 use super::{PgCluster, errors, get};
 
 impl PgCluster {
-    /// Makes sure that the template for `app` exists; the caller holds the lock `prepare`.
+    /// Makes sure that the template for `app` exists; the caller has the turn to prepare.
     pub(super) async fn ensure_template(&self, client: &Client, app: &AppSchema) -> Result<()> {
         let template = self.names.template(app);
         if self.database_exists(client, &template).await? {
@@ -64,8 +64,8 @@ impl PgCluster {
         Ok(())
     }
 
-    /// Drops templates of other versions and what crashes left of unfinished ones; the caller holds
-    /// the lock `prepare`. One that is being copied right now stays until the next time.
+    /// Drops templates of other versions and what crashes left of unfinished ones; the caller has
+    /// the turn to prepare. One that is being copied right now stays until the next time.
     pub(super) async fn drop_old_templates(&self, client: &Client, app: &AppSchema) -> Result<()> {
         let doing = "dropping old template databases";
         for name in self.own_databases(client, &[self.names.templates(), self.names.scaffolds()]).await? {
