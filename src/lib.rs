@@ -4,6 +4,7 @@
 //! the capabilities on it, and the two files that know them all (`app`, `server`).
 pub mod auth;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod http;

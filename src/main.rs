@@ -1,2 +1,6 @@
 //! The `tenantry` program.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenantry::cli::main()
+}
