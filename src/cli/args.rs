@@ -21,18 +21,18 @@ const EVERYWHERE: &str = "Options of every command";
 
 const EXAMPLES: &str = "\
 Examples:
-  tenantry                                     start the server with what is in ./tenantry.toml
-  tenantry config check                        find every mistake in the config, with its remedy
-  tenantry config show                         see every setting and where it comes from
-  tenantry tenant create --name 'Acme Inc' --wait
-                                               make a tenant and watch it come up
-  tenantry tenant list --state suspended       see who is stopped
-  tenantry operation list --state failed       see what needs a person
+  tenantry                                  start the server
+  tenantry config check                     find every mistake, with its remedy
+  tenantry config show                      every setting and where it comes from
+  tenantry tenant create --name Acme --wait make a tenant, watch it come up
+  tenantry tenant list --state suspended    who is stopped
+  tenantry operation list --state failed    what needs a person
   tenantry tenant list --all --json | jq -r '.data[].slug'
 
-Config: the compiled-in defaults, then ./tenantry.toml or each --config FILE, then the environment
-(TENANTRY_STORE__URL sets store.url). The commands tenant, operation, operator and service-key talk to a
-running server; started beside it, they find its address and the operator key by themselves.
+Config: the compiled-in defaults, then ./tenantry.toml or each --config FILE,
+then the environment (TENANTRY_STORE__URL sets store.url). The commands tenant,
+operation, operator and service-key talk to a running server; started beside
+it, they find its address and the operator key by themselves.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the config was refused.";
 

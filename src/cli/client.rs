@@ -259,10 +259,11 @@ pub(super) fn unreachable(server: &Found<Url>, error: &reqwest::Error) -> Failur
     let Found { value, from } = server;
     let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
     let help = if error.is_connect() {
-        "start it with `tenantry serve`, or name another address with --server URL or TENANTRY_SERVER_URL"
+        "is it running (`tenantry serve`)? name another address with --server URL or TENANTRY_SERVER_URL"
     } else {
         "the server's log may tell more"
     };
+    let value = value.as_str().trim_end_matches('/');
     Failure::Unreachable(format!("cannot reach tenantry at {value} (from {from}): {why}\n{help}"))
 }
 
@@ -272,8 +273,9 @@ fn innermost(error: &reqwest::Error) -> String {
         at = inner;
     }
     match at.downcast_ref::<std::io::Error>() {
-        Some(io) => io_words(io),
-        None => at.to_string(),
+        // Errors of TLS come as other I/O errors with words of their own.
+        Some(io) if io.kind() != std::io::ErrorKind::Other => io_words(io),
+        _ => at.to_string(),
     }
 }
 

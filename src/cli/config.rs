@@ -16,11 +16,11 @@ use crate::config::{Inputs, load, report};
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  tenantry config check                              before a restart, and in CI
+  tenantry config check                        before a restart, and in CI
   tenantry config check --config new.toml
-  tenantry config show                               every setting, its value and where it was set
-  tenantry config diff tenantry.toml new.toml        what an edit would change
-  tenantry config schema > tenantry.schema.json      completion and checks in your editor"
+  tenantry config show                         every value and where it was set
+  tenantry config diff tenantry.toml new.toml  what an edit would change
+  tenantry config schema > schema.json         completion and checks in editors"
 )]
 pub struct ConfigArgs {
     /// What to do.

@@ -22,7 +22,7 @@ const ABSENCE: Duration = Duration::from_secs(60);
 /// Watches the operation `id` until nothing more happens by itself, and gives its last state.
 ///
 /// # Errors
-/// As [`Api::get`]; [`Failure::Unreachable`] only when the server stays away for a minute. That the
+/// As [`Api::get`]; that the server is away, only when it stays so for a minute. That the
 /// operation failed is no error here: see [`verdict`].
 pub async fn until_done(api: &Api, out: &Out, id: &str) -> Outcome<Value> {
     let clock = Clock::system();
@@ -39,18 +39,27 @@ pub async fn until_done(api: &Api, out: &Out, id: &str) -> Outcome<Value> {
                     return Ok(value);
                 }
             }
-            Err(Failure::Unreachable(why)) => {
+            Err(failure) if is_away(&failure) => {
                 if away_since.is_none() {
                     screen.above(out, "the server does not answer; the operation goes on when it is back");
                 }
                 if away_since.get_or_insert_with(Instant::now).elapsed() > ABSENCE {
-                    return Err(Failure::Unreachable(why));
+                    return Err(failure);
                 }
             }
             Err(other) => return Err(other),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(SLOWEST);
+    }
+}
+
+/// Whether the server may come back by itself.
+fn is_away(failure: &Failure) -> bool {
+    match failure {
+        Failure::Unreachable(_) => true,
+        Failure::Refused(refusal) => refusal.status == 503,
+        _ => false,
     }
 }
 

@@ -70,7 +70,8 @@ pub enum OperatorCommand {
     after_help = "\
 Examples:
   tenantry service-key create --name gateway --scope keys:verify --scope routes:read
-  tenantry service-key create --name billing --scope entitlements:check,usage:write --expires-at 2027-01-31
+  tenantry service-key create --name billing --scope entitlements:check,usage:write
+  tenantry service-key create --name trial --scope keys:verify --expires-at 2027-01-31
   tenantry service-key list
   tenantry service-key revoke key_01k…"
 )]

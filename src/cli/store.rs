@@ -6,7 +6,8 @@ use serde_json::json;
 use super::Outcome;
 use super::out::Out;
 use super::table::Table;
-use crate::config::{DatabaseUrl, Inputs, load};
+use crate::config::master_key::make_private_dir;
+use crate::config::{DatabaseUrl, Inputs, Problems, load};
 use crate::db::migrate::Status;
 use crate::db::{Db, Options};
 use crate::kernel::error::Error;
@@ -18,8 +19,8 @@ Examples:
   tenantry migrate --status      see which migrations the store has
   tenantry migrate               apply what is missing
 
-`serve` migrates by itself when it starts. Run this before, when the new version should find its tables
-ready. It opens store.url directly; tenants' own databases are not touched.")]
+`serve` migrates by itself when it starts; run this to do it beforehand. It
+opens store.url directly and does not touch tenants' own databases.")]
 pub struct MigrateArgs {
     /// Only show which migrations are applied; changes nothing
     #[arg(long)]
@@ -50,6 +51,7 @@ pub async fn run(args: &MigrateArgs, inputs: &Inputs, out: &Out) -> Outcome {
         });
         return Ok(());
     }
+    make_private_dir(&settings.data_dir).map_err(|problem| Problems(vec![problem]))?;
     let db = Db::open(url.expose(), &Options { max_connections: 2, ..Options::default() }).await?;
     db.refuse_newer().await?;
     let applied = db.migrate().await?;

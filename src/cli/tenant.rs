@@ -15,6 +15,7 @@ use super::target;
 use super::views::{self, Begun, Tenant};
 use super::words;
 use crate::config::Inputs;
+use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::isolation::Isolation;
 
 /// The states of a tenant's life, in its order.
@@ -26,7 +27,8 @@ const STATES: [&str; 5] = ["provisioning", "active", "suspended", "deleting", "d
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  tenantry tenant create --name 'Acme Inc' --plan pro --owner-email ada@acme.example --wait
+  tenantry tenant create --name 'Acme Inc' --wait
+  tenantry tenant create --name Beta --plan pro --owner-email ada@beta.example
   tenantry tenant list --search acme
   tenantry tenant list --isolation database --cluster eu-1 --all
   tenantry tenant show acme
@@ -279,11 +281,10 @@ async fn moved(api: &Api, out: &Out, tenant: &str, how: &str, body: Option<Value
 }
 
 async fn delete(api: &Api, out: &Out, args: DeleteArgs) -> Outcome {
-    if !args.yes {
-        confirm(api, out, &args).await?;
-    }
+    // What was shown is what is deleted, even if somebody renames it meanwhile.
+    let named = if args.yes { args.tenant.clone() } else { confirm(api, out, &args).await? };
     let query: Vec<_> = args.grace_s.map(|grace| ("grace_s", grace.to_string())).into_iter().collect();
-    let answer = api.delete(&["admin", "v1", "tenants", &args.tenant], &query).await?;
+    let answer = api.delete(&["admin", "v1", "tenants", &named], &query).await?;
     if out.json && !args.wait {
         return out.document(&answer);
     }
@@ -296,7 +297,9 @@ async fn delete(api: &Api, out: &Out, args: DeleteArgs) -> Outcome {
         out.say(format_args!("{} ({}) is {}{when}.", words::safe(&tenant.slug), tenant.id, tenant.state))?;
     }
     if !args.wait {
-        out.note(format_args!("Until then, take it back with: tenantry tenant restore {}", tenant.id));
+        if tenant.delete_at.as_deref().and_then(|at| at.parse::<Ts>().ok()) > Some(Clock::system().now()) {
+            out.note(format_args!("Until then, take it back with: tenantry tenant restore {}", tenant.id));
+        }
         return Ok(());
     }
     after(api, out, answer, &operation.id, &tenant.id).await?;
@@ -306,8 +309,8 @@ async fn delete(api: &Api, out: &Out, args: DeleteArgs) -> Outcome {
     Ok(())
 }
 
-/// Shows what is about to be deleted and wants its slug typed.
-async fn confirm(api: &Api, out: &Out, args: &DeleteArgs) -> Outcome {
+/// Shows what is about to be deleted, wants its slug typed, and gives its id.
+async fn confirm(api: &Api, out: &Out, args: &DeleteArgs) -> Outcome<String> {
     if !out.asks {
         return Err(Failure::Usage(
             "nobody is here to confirm: say --yes to delete without being asked".to_owned(),
@@ -326,7 +329,7 @@ async fn confirm(api: &Api, out: &Out, args: &DeleteArgs) -> Outcome {
         it.state
     ));
     match out.ask(&format!("Type its slug ({}) to go on: ", words::safe(&it.slug))) {
-        Some(typed) if typed == it.slug => Ok(()),
+        Some(typed) if typed == it.slug => Ok(it.id),
         _ => Err(Failure::failed("nothing was deleted")),
     }
 }
