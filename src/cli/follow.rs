@@ -30,7 +30,7 @@ pub async fn until_done(api: &Api, out: &Out, id: &str) -> Outcome<Value> {
     let mut pause = FIRST;
     let mut away_since: Option<Instant> = None;
     loop {
-        match api.get(&["v1", "operations", id], &[]).await {
+        match api.get(&["admin", "v1", "operations", id], &[]).await {
             Ok(value) => {
                 away_since = None;
                 let operation: Operation = views::read(&value)?;

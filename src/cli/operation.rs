@@ -11,9 +11,10 @@ use super::follow;
 use super::out::Out;
 use super::table::{Table, facts};
 use super::target;
-use super::views::{self, Operation};
+use super::views::{self, Operation, Tenant};
 use super::words;
 use crate::config::Inputs;
+use crate::kernel::id::TenantId;
 use crate::work::State;
 
 /// What `operation` takes.
@@ -83,6 +84,10 @@ pub async fn run(args: OperationArgs, inputs: &Inputs, out: &Out) -> Outcome {
     let api = Api::new(target::find(&args.remote, inputs)?)?;
     match args.command {
         OperationCommand::List { state, kind, tenant, extent } => {
+            let tenant = match tenant {
+                Some(tenant) => Some(id_of(&api, tenant).await?),
+                None => None,
+            };
             let filters =
                 [("state", state.as_deref()), ("kind", kind.as_deref()), ("tenant", tenant.as_deref())];
             let page = api.list(&["admin", "v1", "operations"], &filters, extent).await?;
@@ -98,7 +103,7 @@ pub async fn run(args: OperationArgs, inputs: &Inputs, out: &Out) -> Outcome {
             Ok(())
         }
         OperationCommand::Show { id } => {
-            let answer = api.get(&["v1", "operations", &id], &[]).await?;
+            let answer = api.get(&["admin", "v1", "operations", &id], &[]).await?;
             if out.json { out.document(&answer) } else { out.say(described(&views::read(&answer)?, out)) }
         }
         OperationCommand::Retry { id, wait } => {
@@ -128,6 +133,15 @@ pub async fn finish(api: &Api, out: &Out, id: &str, document: impl FnOnce(Value)
         out.document(&document(last))?;
     }
     follow::verdict(out, &operation)
+}
+
+/// The id of a tenant that may be named by its slug: operations outlive slugs, so they are listed by id.
+async fn id_of(api: &Api, tenant: String) -> Outcome<String> {
+    if tenant.parse::<TenantId>().is_ok() {
+        return Ok(tenant);
+    }
+    let found: Tenant = views::read(&api.get(&["admin", "v1", "tenants", &tenant], &[]).await?)?;
+    Ok(found.id)
 }
 
 /// Says that a list goes on, and how to see more of it.

@@ -1,23 +1,31 @@
 //! `serve` and `openapi`: the two commands that need the whole product.
 
+use secrecy::SecretString;
+
 use super::Outcome;
 use super::failure::Failure;
 use super::out::Out;
 use crate::catalog;
-use crate::config::Inputs;
+use crate::config::{Environment, Inputs};
+
+/// The variable that sets the first operator key of an empty store.
+const FIRST_KEY: &str = "TENANTRY_BOOTSTRAP_OPERATOR_KEY";
 
 // MERGE: replace this module by `use crate::server;`.
 mod server {
+    use secrecy::SecretString;
+
     use crate::catalog::Opened;
-    use crate::kernel::error::Error;
+    use crate::kernel::error::{Error, Result};
 
     #[expect(clippy::unused_async, reason = "stands for the real one")]
-    pub(super) async fn serve(_opened: Opened) -> Result<(), Error> {
+    pub(super) async fn serve(_opened: Opened, _given_operator_key: Option<SecretString>) -> Result<()> {
         Err(Error::internal("the server is not part of this build"))
     }
 
-    pub(super) fn openapi() -> utoipa::openapi::OpenApi {
-        crate::http::openapi::complete(utoipa::openapi::OpenApi::default())
+    pub(super) fn openapi() -> Result<String> {
+        let document = crate::http::openapi::complete(utoipa::openapi::OpenApi::default());
+        document.to_pretty_json().map_err(Error::internal)
     }
 }
 
@@ -27,7 +35,22 @@ mod server {
 /// [`Failure::Config`] with every problem; what ended the server.
 pub fn run(inputs: &Inputs) -> Outcome {
     let opened = catalog::open(inputs)?;
-    Ok(actix_web::rt::System::new().block_on(Box::pin(server::serve(opened)))?)
+    let first_key = first_key(&inputs.env)?;
+    Ok(actix_web::rt::System::new().block_on(Box::pin(server::serve(opened, first_key)))?)
+}
+
+/// The key that the environment gives for an empty store.
+pub(super) fn first_key(env: &Environment) -> Outcome<Option<SecretString>> {
+    match env.get(FIRST_KEY).map(|value| value.as_deref().map(str::trim)) {
+        None | Some(Some("")) => Ok(None),
+        Some(Some(text)) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(SecretString::from(text)))
+        }
+        Some(_) => {
+            let remedy = "give one word of letters, digits and _, or unset it";
+            Err(Failure::Usage(format!("{FIRST_KEY} holds no key: {remedy}")))
+        }
+    }
 }
 
 /// Prints the OpenAPI document.
@@ -35,8 +58,5 @@ pub fn run(inputs: &Inputs) -> Outcome {
 /// # Errors
 /// As [`Out::say`].
 pub fn print_openapi(out: &Out) -> Outcome {
-    let text = server::openapi()
-        .to_pretty_json()
-        .map_err(|error| Failure::failed(format!("the OpenAPI document cannot be written: {error}")))?;
-    out.say(text)
+    out.say(server::openapi()?)
 }

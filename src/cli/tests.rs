@@ -12,7 +12,7 @@ use super::out::{Out, Paint};
 use super::table::{Table, facts};
 use super::tenant::{TenantArgs, TenantCommand};
 use super::views::{Operation, Refusal};
-use super::{follow, target, words};
+use super::{follow, serve, target, words};
 use crate::config::{Environment, Inputs, load};
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
@@ -163,6 +163,17 @@ fn without_a_key_or_with_a_bad_address_it_says_what_to_do() {
         assert!(matches!(find("", &[key, ("TENANTRY_SERVER_URL", url)]), Failure::Usage(_)), "{url}");
     }
     assert!(matches!(find("servr.bind = 1", &[key]), Failure::Config(_)));
+}
+
+#[test]
+fn the_first_operator_key_may_come_from_the_environment() {
+    let first = |value: &str| {
+        let key = serve::first_key(&Environment::new([("TENANTRY_BOOTSTRAP_OPERATOR_KEY", value)]));
+        key.map(|key| key.map(|key| key.expose_secret().to_owned()))
+    };
+    assert_eq!(first(" s3cret\n").unwrap().as_deref(), Some("s3cret"));
+    assert_eq!(first("").unwrap(), None);
+    assert!(matches!(first("two words"), Err(Failure::Usage(_))));
 }
 
 #[test]
