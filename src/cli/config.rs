@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::Outcome;
 use super::failure::{Failure, USAGE};
 use super::out::{Look, Out};
-use crate::catalog;
+use super::serve;
 use crate::config::{Inputs, load, report};
 
 /// What `config` takes.
@@ -31,7 +31,7 @@ pub struct ConfigArgs {
 /// What can be done with configs.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Find every mistake in config and plans, each with file, line and remedy; exit code 2 if there is one
+    /// Find every mistake in config, plans and application schema, each with file, line and remedy; exit code 2 if there is one
     Check,
     /// Show every setting with its value and where it was set; secrets are masked
     Show,
@@ -54,7 +54,7 @@ pub enum ConfigCommand {
 pub fn run(args: &ConfigArgs, inputs: &Inputs, out: &Out) -> Outcome {
     match &args.command {
         ConfigCommand::Check => {
-            let opened = catalog::open(inputs);
+            let opened = serve::checked(inputs);
             let check = report::check(opened.as_ref().map(|opened| &opened.loaded));
             out.say(coloured(&check.text(out.json), out))?;
             if check.ok { Ok(()) } else { Err(Failure::Told(USAGE)) }

@@ -5,8 +5,9 @@ use secrecy::SecretString;
 use super::Outcome;
 use super::failure::Failure;
 use super::out::Out;
-use crate::catalog;
-use crate::config::{Environment, Inputs};
+use crate::catalog::{self, Opened};
+use crate::config::{Environment, Inputs, Problems};
+use crate::placement::app_schema;
 use crate::server;
 use crate::work::failpoint;
 
@@ -21,12 +22,23 @@ const FAILPOINT: &str = "TENANTRY_FAILPOINT";
 /// # Errors
 /// [`Failure::Config`] with every problem; what ended the server.
 pub fn run(inputs: &Inputs) -> Outcome {
-    let opened = catalog::open(inputs)?;
+    let opened = checked(inputs)?;
     let first_key = first_key(&inputs.env)?;
     if let Some(Some(name)) = inputs.env.get(FAILPOINT) {
         failpoint::arm(name.to_owned());
     }
     Ok(actix_web::rt::System::new().block_on(Box::pin(server::serve(opened, first_key)))?)
+}
+
+/// The config, the plans and the application's schema, all checked, with every problem told in one go.
+///
+/// # Errors
+/// The problems.
+pub(super) fn checked(inputs: &Inputs) -> Result<Opened, Problems> {
+    let opened = catalog::open(inputs)?;
+    let loaded = &opened.loaded;
+    let found = app_schema::problems(&loaded.settings, &loaded.origin("application.migrations_dir"));
+    Problems::or(found, opened)
 }
 
 /// The key that the environment gives for an empty store.

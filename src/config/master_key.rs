@@ -152,7 +152,7 @@ fn create(path: &Path) -> Result<(MasterKey, Option<PathBuf>), Problem> {
 fn write(path: &Path, key: &MasterKey) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(to_base64(&key).as_bytes())?;
+    file.write_all(to_base64(key).as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()
 }

@@ -115,7 +115,7 @@ fn migrations(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     if origin.is_operators() {
         reader.refuse(key, origin, Fault::new(detail, "make it, or correct the path"));
     } else {
-        let remedy = "tenants get empty databases; name the directory of your application's migrations";
+        let remedy = "tenants get the example's tables; name the directory of your application's migrations";
         loaded.warnings.push(Fault::new(detail, remedy).at(key, origin));
     }
 }

@@ -235,8 +235,8 @@ mod tests {
         #[test]
         fn whatever_is_asked_the_record_stays_whole(moves in prop::collection::vec(0u8..6, 0..40)) {
             let mut tenant = fresh();
-            for (second, wanted) in moves.into_iter().enumerate() {
-                let now = at(second as i64 + 1);
+            for (second, wanted) in (1..).zip(moves) {
+                let now = at(second);
                 let before = tenant.clone();
                 let after = match wanted {
                     0 => tenant.clone().activate(now),

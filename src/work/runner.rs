@@ -97,7 +97,7 @@ impl Runner {
     pub async fn serve(self: Arc<Self>, stop: CancellationToken) {
         if self.db.engine() == Engine::Sqlite {
             // One process alone may hold a SQLite store, so every lease found at start is a dead one's.
-            if let Err(error) = self.db.write(|conn| store::release_all(conn)).await {
+            if let Err(error) = self.db.write(store::release_all).await {
                 tracing::warn!(error = %error, "leases could not be released");
             }
         }
@@ -132,7 +132,7 @@ impl Runner {
         }
         let (owner, lease) = (self.owner, self.pace.lease);
         let now = self.clock.now();
-        let due = self.db.read(|conn| store::next_due(conn)).await?;
+        let due = self.db.read(store::next_due).await?;
         let Some(due) = due else { return Ok(Duration::from_secs(1)) };
         if due > now {
             return Ok(due.since(now).min(Duration::from_secs(1)));

@@ -14,11 +14,29 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::config::{Fault, Origin, Problem, Settings};
 use crate::kernel::error::{Error, Result};
 
 use super::home::Engine;
 pub use lint::Finding;
 pub use script::{Script, Statement};
+
+/// Where the schema is unless the operator says otherwise; when it is not there, the compiled-in copy serves.
+const DEFAULT_DIR: &str = "examples/notes/migrations";
+
+/// The migrations of the example application: folder, `up.sql`, `down.sql`.
+const EXAMPLE: &[(&str, &str, &str)] = &[
+    (
+        "0001_notes",
+        include_str!("../../../examples/notes/migrations/0001_notes/up.sql"),
+        include_str!("../../../examples/notes/migrations/0001_notes/down.sql"),
+    ),
+    (
+        "0002_pins",
+        include_str!("../../../examples/notes/migrations/0002_pins/up.sql"),
+        include_str!("../../../examples/notes/migrations/0002_pins/down.sql"),
+    ),
+];
 
 /// One migration of the application's schema.
 #[derive(Clone, Debug)]
@@ -48,6 +66,9 @@ impl AppSchema {
     /// # Errors
     /// `migrations_unreadable` naming every folder or file that is wrong, all in one go.
     pub fn load(dir: &Path) -> Result<Self> {
+        if dir == Path::new(DEFAULT_DIR) && !dir.exists() {
+            return Ok(Self::example());
+        }
         let mut problems = Vec::new();
         let mut migrations = Vec::new();
         for folder in folders(dir)? {
@@ -72,6 +93,14 @@ impl AppSchema {
             ));
         }
         if problems.is_empty() { Ok(Self::of(migrations)) } else { Err(unreadable(&problems)) }
+    }
+
+    /// The compiled-in copy of the example application, for a program that is run away from its sources.
+    fn example() -> Self {
+        let migration = |(number, (name, up, down)): (i32, &(&str, &str, &str))| {
+            assemble(number, (*name).to_owned(), (*up).to_owned(), Some((*down).to_owned()))
+        };
+        Self::of((1..).zip(EXAMPLE).map(migration).collect())
     }
 
     fn of(migrations: Vec<Migration>) -> Self {
@@ -128,6 +157,31 @@ impl AppSchema {
         }
         Err(Error::refused("migration_unsafe", findings.join("\n")))
     }
+}
+
+/// Everything that would keep `settings` from serving for the sake of the application's schema: unreadable
+/// or unsafe migrations, once per finding, for the engines of the configured clusters.
+#[must_use]
+pub fn problems(settings: &Settings, origin: &Origin) -> Vec<Problem> {
+    const KEY: &str = "application.migrations_dir";
+    let schema = match AppSchema::load(&settings.application.migrations_dir) {
+        Ok(schema) => schema,
+        Err(error) => return vec![Fault::new(error.to_string(), "").at(KEY, origin.clone())],
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    for cluster in settings.clusters.values() {
+        for finding in schema.lint(cluster.url.engine()) {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    let told = |finding: Finding| {
+        let about = finding.table.map_or_else(String::new, |table| format!("{table}: "));
+        let detail = format!("{} line {}: {about}{}", finding.file, finding.line, finding.problem);
+        Fault::new(detail, finding.remedy).at(KEY, origin.clone())
+    };
+    findings.into_iter().map(told).collect()
 }
 
 /// The migrations that a home lacks whose ledger holds `applied` (number → checksum).
@@ -202,11 +256,15 @@ fn load_one(folder: &Path) -> Result<Migration, String> {
     let up =
         read(&folder.join("up.sql"))?.ok_or_else(|| format!("{}: up.sql is missing", folder.display()))?;
     let down = read(&folder.join("down.sql"))?;
+    Ok(assemble(number, name, up, down))
+}
+
+fn assemble(number: i32, name: String, up: String, down: Option<String>) -> Migration {
     let label = |file: &str| format!("{name}/{file}");
     let checksum = hex(&Sha256::digest(up.as_bytes()));
     let up = Script::parse(label("up.sql"), up);
     let down = down.map(|text| Script::parse(label("down.sql"), text));
-    Ok(Migration { number, up, down, checksum, name })
+    Migration { number, up, down, checksum, name }
 }
 
 fn read(file: &Path) -> Result<Option<String>, String> {
@@ -219,4 +277,17 @@ fn read(file: &Path) -> Result<Option<String>, String> {
 
 fn unreadable(problems: &[String]) -> Error {
     Error::refused("migrations_unreadable", problems.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_in_copy_is_the_example() {
+        let example = AppSchema::example();
+        let files = AppSchema::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_DIR)).unwrap();
+        assert_eq!(example.version(), files.version());
+        assert!(example.lint(Engine::Sqlite).is_empty() && example.lint(Engine::Postgres).is_empty());
+    }
 }
