@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod keys;
 pub mod log;
 pub mod onboarding;
+pub mod operations;
 pub mod placement;
 pub mod server;
 pub mod telemetry;

@@ -2,49 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use serde::{Deserialize, Serialize};
-
 use super::policy::{self, Verb};
 use super::scope::Scope;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, SessionId, TenantId, UserId};
-use crate::text_sql;
+use crate::words;
 
-macro_rules! roles {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        pub enum $name { $($(#[$item_doc])* $item),+ }
-
-        impl $name {
-            /// All roles, the strongest first.
-            pub const ALL: &'static [Self] = &[$(Self::$item),+];
-
-            /// The word in the store and on the wire.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$item => $word),+ }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|role| role.word() == text).ok_or_else(|| format!("`{text}` is no role"))
-            }
-        }
-
-        text_sql!($name);
-    };
-}
-
-roles! {
+words! {
     /// What an operator may do.
-    OperatorRole {
+    OperatorRole as "OperatorRole", "operator's role" {
         /// Everything.
         Admin = "admin",
         /// Help tenants: suspend, resume, retry; not delete, nor manage keys and operators.
@@ -54,9 +20,9 @@ roles! {
     }
 }
 
-roles! {
+words! {
     /// What a member may do inside their tenant.
-    TenantRole {
+    TenantRole as "TenantRole", "member's role" {
         /// Everything, deletion of the tenant included.
         Owner = "owner",
         /// Everything but deletion and ownership.

@@ -4,58 +4,29 @@
 //! any look-up and secret scanners can match: `tnt_(live|svc|opr)_[0-7][0-9a-hjkmnp-tv-z]{25}_[0-9A-Za-z]{49}`.
 //! At rest only the SHA-256 of the whole text is kept: with 256 random bits there is nothing to stretch.
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::kernel::entropy;
 use crate::kernel::id::{self, KeyId};
-use crate::text_sql;
+use crate::words;
 
 const SECRET: usize = 43;
 const CHECKSUM: usize = 6;
 
-/// Whose key it is.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Debug,
-    Serialize,
-    Deserialize,
-    AsExpression,
-    FromSqlRow,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = diesel::sql_types::Text)]
-pub enum KeyKind {
-    /// A tenant's API key.
-    Tenant,
-    /// A key of the operator's application plane.
-    Service,
-    /// An operator's key.
-    Operator,
+words! {
+    /// Whose key it is.
+    KeyKind as "KeyKind", "kind of key" {
+        /// A tenant's API key.
+        Tenant = "tenant",
+        /// A key of the operator's application plane.
+        Service = "service",
+        /// An operator's key.
+        Operator = "operator",
+    }
 }
 
 impl KeyKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Tenant, Self::Service, Self::Operator];
-
-    /// The word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::Service => "service",
-            Self::Operator => "operator",
-        }
-    }
-
     /// What keys of this kind start with.
     #[must_use]
     pub fn prefix(self) -> &'static str {
@@ -66,18 +37,6 @@ impl KeyKind {
         }
     }
 }
-
-impl std::str::FromStr for KeyKind {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.word() == text)
-            .ok_or_else(|| format!("`{text}` is no kind of key"))
-    }
-}
-
-text_sql!(KeyKind);
 
 /// A new key, whole: shown once, then only its hash remains.
 pub struct NewKey {
@@ -129,14 +88,14 @@ fn checksum(body: &str) -> String {
 /// Whether `text` claims to be a key of ours, well-formed or not.
 #[must_use]
 pub fn looks_like_key(text: &str) -> bool {
-    KeyKind::ALL.into_iter().any(|kind| text.starts_with(kind.prefix()))
+    KeyKind::ALL.iter().copied().any(|kind| text.starts_with(kind.prefix()))
 }
 
 /// Reads kind and id out of a well-formed key with a right checksum; `None` for anything else, without
 /// any look-up.
 #[must_use]
 pub fn parse(text: &str) -> Option<(KeyKind, KeyId)> {
-    let kind = KeyKind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
+    let kind = KeyKind::ALL.iter().copied().find(|kind| text.starts_with(kind.prefix()))?;
     let (id, rest) = text.strip_prefix(kind.prefix())?.split_once('_')?;
     if rest.len() != SECRET + CHECKSUM || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;

@@ -136,13 +136,13 @@ impl Attempt {
         &self,
         conn: &mut Conn,
         now: Ts,
-        status: StatusCode,
+        outcome: Outcome,
         work: impl FnOnce(&mut Conn) -> Result<T>,
     ) -> Result<Answer<T>> {
         if let Some(earlier) = self.earlier(conn, now)? {
             return Ok(earlier);
         }
-        let answer = work(conn)?;
+        let (answer, status) = (work(conn)?, outcome.status());
         if let Some((caller, route, key)) = &self.entry {
             let body = serde_json::to_vec(&answer).map_err(Error::internal)?;
             diesel::delete(keys::table.find((caller, route, key))).execute(conn)?;
@@ -164,6 +164,24 @@ impl Attempt {
                 })?;
         }
         Ok(Answer::Fresh { status, body: answer })
+    }
+}
+
+/// What a request that creates something is answered with when it is done now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// 201: it exists.
+    Created,
+    /// 202: it exists, and work on it goes on.
+    Accepted,
+}
+
+impl Outcome {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Created => StatusCode::CREATED,
+            Self::Accepted => StatusCode::ACCEPTED,
+        }
     }
 }
 

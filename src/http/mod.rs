@@ -14,7 +14,7 @@ pub mod schema_check;
 
 pub use body::{Body, MaybeBody};
 pub use etag::{IfMatch, tagged};
-pub use idempotency::{Answer, Attempt};
+pub use idempotency::{Answer, Attempt, Outcome};
 pub use problem::{Problem, ProblemBody};
 pub use query::Params;
 

@@ -14,8 +14,7 @@ use crate::db::Conn;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{SessionId, TenantId};
 use crate::log::{self, NewEvent};
-use crate::tenants::store::{self as tenants_store, Handle};
-use crate::tenants::{State, Tenant};
+use crate::tenants::{self, Handle, State, Tenant};
 
 /// A fresh session.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -79,7 +78,7 @@ pub async fn sign_in(
             .read(move |conn| {
                 let mut homes = Vec::new();
                 for membership in store::memberships_of(conn, user)? {
-                    let tenant = tenants_store::get(conn, &Handle::Id(membership.tenant_id))?;
+                    let tenant = tenants::get_in(conn, &Handle::Id(membership.tenant_id))?;
                     if tenant.state != State::Deleted {
                         homes.push((membership, tenant));
                     }

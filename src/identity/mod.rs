@@ -2,5 +2,7 @@
 
 pub mod commands;
 pub mod http;
-pub mod store;
+mod store;
 pub mod token;
+
+pub use store::{User, by_email as by_email_in, insert_user as insert_user_in, remove_members_in};

@@ -11,3 +11,4 @@ pub mod page;
 pub mod slug;
 pub mod sql;
 pub mod vault;
+pub mod words;

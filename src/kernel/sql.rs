@@ -1,6 +1,6 @@
 //! Column types that mean the same on both engines of the control store: ids, moments and JSON are
 //! native (`uuid`, `timestamptz`, `jsonb`) on PostgreSQL and BLOB(16), INTEGER microseconds and TEXT
-//! on SQLite. Enumerations are text on both, through [`text_sql!`].
+//! on SQLite. Enumerations are text on both, through [`words!`](crate::words).
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -122,34 +122,4 @@ impl FromSql<SqlJson, Sqlite> for Json {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
         Ok(Self(serde_json::from_str(&text)?))
     }
-}
-
-/// Makes an enumeration with `fn word(self) -> &'static str` and `FromStr` a text column on both engines.
-/// The type must derive `AsExpression, FromSqlRow` with `#[diesel(sql_type = diesel::sql_types::Text)]`.
-#[macro_export]
-macro_rules! text_sql {
-    ($name:ty) => {
-        impl<DB: diesel::backend::Backend> diesel::serialize::ToSql<diesel::sql_types::Text, DB> for $name
-        where
-            str: diesel::serialize::ToSql<diesel::sql_types::Text, DB>,
-        {
-            fn to_sql<'b>(
-                &'b self,
-                out: &mut diesel::serialize::Output<'b, '_, DB>,
-            ) -> diesel::serialize::Result {
-                let word: &'static str = self.word();
-                diesel::serialize::ToSql::<diesel::sql_types::Text, DB>::to_sql(word, out)
-            }
-        }
-        impl<DB: diesel::backend::Backend> diesel::deserialize::FromSql<diesel::sql_types::Text, DB> for $name
-        where
-            String: diesel::deserialize::FromSql<diesel::sql_types::Text, DB>,
-        {
-            fn from_sql(value: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
-                let text =
-                    <String as diesel::deserialize::FromSql<diesel::sql_types::Text, DB>>::from_sql(value)?;
-                text.parse().map_err(|error| format!("{error}").into())
-            }
-        }
-    };
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
@@ -17,14 +16,13 @@ use crate::auth::scope::{Scope, ScopeKind};
 use crate::auth::secret_key::{self, KeyKind, NewKey};
 use crate::auth::{Caller, Verb, Who};
 use crate::db::Conn;
-use crate::http::{Answer, Attempt};
+use crate::http::{Answer, Attempt, Outcome};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{KeyId, TenantId};
 use crate::log::{self, NewEvent};
 use crate::placement::router;
-use crate::tenants::State;
-use crate::tenants::store::{self as tenants_store, Handle};
+use crate::tenants::{self, Handle, State};
 
 /// A key on its creation: the one answer that holds its text.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -134,8 +132,8 @@ pub async fn create_tenant_key(
     let answer = app
         .db
         .write(move |conn| {
-            attempt.once(conn, now, StatusCode::CREATED, |conn| {
-                let of = tenants_store::get(conn, &Handle::Id(tenant))?;
+            attempt.once(conn, now, Outcome::Created, |conn| {
+                let of = tenants::get_in(conn, &Handle::Id(tenant))?;
                 if !matches!(of.state, State::Active | State::Provisioning) {
                     return Err(Error::forbidden(
                         "tenant_suspended",
@@ -214,7 +212,7 @@ async fn create_global(
     let answer = app
         .db
         .write(move |conn| {
-            attempt.once(conn, now, StatusCode::CREATED, |conn| {
+            attempt.once(conn, now, Outcome::Created, |conn| {
                 let key = Key { role: draft.role, ..record(&made, draft.kind, &draft.wanted, now) };
                 insert_in(conn, &caller, key, &made, now)
             })

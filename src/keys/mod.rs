@@ -6,4 +6,6 @@ pub mod http;
 pub mod model;
 pub mod queries;
 pub mod ring;
-pub mod store;
+mod store;
+
+pub use store::remove_of_tenant_in;

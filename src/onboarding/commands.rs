@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -17,9 +16,9 @@ use crate::app::App;
 use crate::auth::caller::TenantRole;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
-use crate::http::{Answer, Attempt};
+use crate::http::{Answer, Attempt, Outcome};
 use crate::identity::commands::{join_in, normalise_email};
-use crate::identity::store::{self as people, User};
+use crate::identity::{self as people, User};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{SignupId, TenantId, UserId};
@@ -27,9 +26,9 @@ use crate::kernel::isolation::Isolation;
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
 use crate::placement::clusters::Wanted;
-use crate::placement::{steps_run, store as placements};
+use crate::placement::{self, steps_run};
 use crate::tenants::commands::slug_taken;
-use crate::tenants::{ONBOARD_OPERATION, State, Tenant, store as tenants};
+use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
 use crate::work::{self, NewOperation, Operation};
 
 /// How often a derived slug gets another random tail before we give up.
@@ -135,7 +134,7 @@ pub async fn sign_up(
     let now = app.clock.now();
     let (early, found) = {
         let (attempt, email) = (Arc::clone(&attempt), email.clone());
-        app.db.read(move |conn| Ok((attempt.earlier(conn, now)?, people::by_email(conn, &email)?))).await?
+        app.db.read(move |conn| Ok((attempt.earlier(conn, now)?, people::by_email_in(conn, &email)?))).await?
     };
     if let Some(replayed) = early {
         return Ok(replayed);
@@ -145,7 +144,7 @@ pub async fn sign_up(
     let answer = app
         .db
         .write(move |conn| {
-            attempt.once(conn, now, StatusCode::ACCEPTED, |conn| {
+            attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (tenant, operation) = create_in(conn, &again, &caller, &draft, now)?;
                 let user = owner_in(conn, &owner, now)?;
                 join_in(conn, &user, tenant.id, TenantRole::Owner)?;
@@ -214,7 +213,7 @@ pub async fn create(
     let answer = app
         .db
         .write(move |conn| {
-            attempt.once(conn, now, StatusCode::ACCEPTED, |conn| {
+            attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (tenant, operation) = create_in(conn, &again, &caller, &draft, now)?;
                 if let Some(email) = &email {
                     let owner = Owner { email: email.clone(), new_hash: None, known: None };
@@ -308,7 +307,7 @@ async fn owner(found: Option<User>, email: String, given: SecretString) -> Resul
 }
 
 fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
-    if let Some(user) = people::by_email(conn, &owner.email)? {
+    if let Some(user) = people::by_email_in(conn, &owner.email)? {
         // Known since before the password was checked, or invited by an operator without one.
         if owner.known == Some(user.id) || owner.new_hash.is_none() {
             return Ok(User { updated_at: now, ..user });
@@ -325,21 +324,21 @@ fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
         created_at: now,
         updated_at: now,
     };
-    people::insert_user(conn, user.clone())?;
+    people::insert_user_in(conn, user.clone())?;
     Ok(user)
 }
 
 fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
     match wish {
-        SlugWish::Exactly(slug) if tenants::slug_is_free(conn, slug.as_str())? => Ok(slug.clone()),
+        SlugWish::Exactly(slug) if tenants::slug_is_free_in(conn, slug.as_str())? => Ok(slug.clone()),
         SlugWish::Exactly(slug) => Err(slug_taken(slug.as_str())),
         SlugWish::Derived(slug) => {
-            if tenants::slug_is_free(conn, slug.as_str())? {
+            if tenants::slug_is_free_in(conn, slug.as_str())? {
                 return Ok(slug.clone());
             }
             for _ in 0..TAILS {
                 let tailed = slug.with_tail();
-                if tenants::slug_is_free(conn, tailed.as_str())? {
+                if tenants::slug_is_free_in(conn, tailed.as_str())? {
                     return Ok(tailed);
                 }
             }
@@ -357,7 +356,7 @@ fn create_in(
 ) -> Result<(Tenant, Operation)> {
     let slug = free_slug(conn, &draft.slug)?;
     let version = app.clusters.schema().version();
-    let claimed = placements::claim(conn, &draft.cluster, draft.isolation, version, now)?;
+    let claimed = placement::claim_in(conn, &draft.cluster, draft.isolation, version, now)?;
     let id = claimed.unwrap_or_else(TenantId::mint);
     let mut tenant = Tenant {
         id,
@@ -383,13 +382,13 @@ fn create_in(
         let placement = app.clusters.begin(&app.vault, id, &draft.cluster, draft.isolation, now)?;
         let mut steps = steps_run::build_names(app, &draft.cluster, &placement.home)?;
         steps.push(ACTIVATE.to_owned());
-        placements::insert(conn, &placement)?;
+        placement::insert_in(conn, &placement)?;
         steps
     };
     if claimed.is_some() {
         tenant = tenant.activate(now)?;
     }
-    tenants::insert(conn, &tenant)?;
+    tenants::insert_in(conn, &tenant)?;
     log::append_in(conn, caller, now, NewEvent::of(id, "tenant.created", facts.clone()))?;
     if claimed.is_some() {
         log::append_in(conn, caller, now, NewEvent::of(id, "tenant.provisioned", facts))?;

@@ -1,52 +1,23 @@
 //! What onboarding answers. No I/O.
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::kernel::id::{SignupId, TenantId};
 use crate::tenants::Tenant;
-use crate::text_sql;
+use crate::words;
 use crate::work::Operation;
 
-/// Whether a signup's address is known to be its owner's.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = diesel::sql_types::Text)]
-pub enum Verification {
-    /// A code was sent and waits to be entered.
-    Pending,
-    /// The code was entered.
-    Verified,
-    /// The installation does not ask for it.
-    NotRequired,
-}
-
-impl Verification {
-    /// The word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Verified => "verified",
-            Self::NotRequired => "not_required",
-        }
+words! {
+    /// Whether a signup's address is known to be its owner's.
+    Verification as "Verification", "state of a verification" {
+        /// A code was sent and waits to be entered.
+        Pending = "pending",
+        /// The code was entered.
+        Verified = "verified",
+        /// The installation does not ask for it.
+        NotRequired = "not_required",
     }
 }
-
-impl std::str::FromStr for Verification {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Pending, Self::Verified, Self::NotRequired]
-            .into_iter()
-            .find(|word| word.word() == text)
-            .ok_or_else(|| format!("`{text}` is no state of a verification"))
-    }
-}
-
-text_sql!(Verification);
 
 /// What a signup is answered with.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -6,16 +6,14 @@ use serde_json::json;
 use super::store as signups;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::identity::store as people;
+use crate::identity as people;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
-use crate::keys::store as keys;
+use crate::keys;
 use crate::log::{self, NewEvent};
-use crate::placement::{steps_run, store as placements};
-use crate::tenants::store::Handle;
-use crate::tenants::{
-    ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant, store as tenants,
-};
+use crate::placement::{self, steps_run};
+use crate::tenants::Handle;
+use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
 use crate::work::runner::{Running, Worker};
 use crate::work::{self, Operation};
 
@@ -58,7 +56,7 @@ impl Worker for Remover {
 
 impl Remover {
     async fn still_wanted(&self, id: TenantId) -> Result<bool> {
-        let tenant = self.0.db.read(move |conn| tenants::get(conn, &Handle::Id(id))).await?;
+        let tenant = self.0.db.read(move |conn| tenants::get_in(conn, &Handle::Id(id))).await?;
         match tenant.state {
             State::Deleting => Ok(true),
             State::Deleted => Ok(false),
@@ -89,13 +87,13 @@ impl Remover {
         self.0
             .db
             .write(move |conn| {
-                let tenant = tenants::get(conn, &Handle::Id(id))?;
+                let tenant = tenants::get_in(conn, &Handle::Id(id))?;
                 keys::remove_of_tenant_in(conn, id)?;
                 signups::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
-                placements::remove(conn, id)?;
+                placement::remove_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
-                tenants::save(conn, &mut tenant)?;
+                tenants::save_in(conn, &mut tenant)?;
                 log::append_in(
                     conn,
                     &Caller::system("removal"),

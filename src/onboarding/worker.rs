@@ -8,9 +8,9 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::log::{self, NewEvent};
 use crate::placement::place::PlaceState;
-use crate::placement::{steps_run, store as placements};
-use crate::tenants::store::Handle;
-use crate::tenants::{ONBOARD_OPERATION, State, store as tenants};
+use crate::placement::{self, steps_run};
+use crate::tenants::Handle;
+use crate::tenants::{self, ONBOARD_OPERATION, State};
 use crate::work::Operation;
 use crate::work::runner::{Running, Worker};
 
@@ -40,7 +40,7 @@ impl Onboarder {
     /// A tenant that is deleted while it is being made must not grow further: the removal waits for this
     /// operation to end.
     async fn still_wanted(&self, id: TenantId) -> Result<()> {
-        let tenant = self.0.db.read(move |conn| tenants::get(conn, &Handle::Id(id))).await?;
+        let tenant = self.0.db.read(move |conn| tenants::get_in(conn, &Handle::Id(id))).await?;
         match tenant.state {
             State::Provisioning | State::Active => Ok(()),
             other => Err(Error::conflict("tenant_not_wanted", format!("the tenant is {}", other.word()))),
@@ -52,13 +52,13 @@ impl Onboarder {
         self.0
             .db
             .write(move |conn| {
-                let tenant = tenants::get(conn, &Handle::Id(id))?;
+                let tenant = tenants::get_in(conn, &Handle::Id(id))?;
                 if tenant.state != State::Provisioning {
                     return Ok(());
                 }
-                placements::built(conn, id, PlaceState::Assigned, &version, now)?;
+                placement::built_in(conn, id, PlaceState::Assigned, &version, now)?;
                 let mut tenant = tenant.activate(now)?;
-                tenants::save(conn, &mut tenant)?;
+                tenants::save_in(conn, &mut tenant)?;
                 let data = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster });
                 log::append_in(conn, &Caller::system("onboarding"), now, NewEvent::of(id, "tenant.provisioned", data))?;
                 Ok(())

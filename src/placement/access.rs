@@ -6,7 +6,7 @@ use super::store;
 use crate::app::App;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
-use crate::tenants::store::{self as tenants_store, Handle};
+use crate::tenants::{self, Handle};
 use crate::tenants::{ACCESS_OPERATION, State};
 use crate::work::Operation;
 use crate::work::runner::{Running, Worker};
@@ -30,7 +30,7 @@ impl Worker for AccessKeeper {
 
 async fn wanted(app: &App, tenant: TenantId) -> Result<Option<bool>> {
     app.db
-        .read(move |conn| match tenants_store::get(conn, &Handle::Id(tenant)) {
+        .read(move |conn| match tenants::get_in(conn, &Handle::Id(tenant)) {
             Ok(found) if found.state == State::Deleted => Ok(None),
             Ok(found) => Ok(Some(found.state == State::Active)),
             Err(Error::NotFound(_)) => Ok(None),

@@ -19,8 +19,8 @@ use crate::kernel::engine::Engine;
 use crate::kernel::error::Result;
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
+use crate::tenants::Handle;
 use crate::tenants::State;
-use crate::tenants::store::Handle;
 
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {

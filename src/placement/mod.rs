@@ -21,4 +21,8 @@ pub mod sqlite;
 pub mod steps;
 pub mod steps_run;
 pub mod stock;
-pub mod store;
+mod store;
+
+pub use store::{
+    built as built_in, claim as claim_in, find as find_in, insert as insert_in, remove as remove_in,
+};

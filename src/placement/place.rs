@@ -1,52 +1,22 @@
 //! A placement: where one tenant lives, and whether its home is ready. No I/O.
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use serde::{Deserialize, Serialize};
-
 use super::home::Home;
 use crate::kernel::clock::Ts;
-use crate::text_sql;
+use crate::words;
 
-/// Where a placement stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, AsExpression, FromSqlRow)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = diesel::sql_types::Text)]
-pub enum PlaceState {
-    /// Its home is being built.
-    Building,
-    /// Ready, and nobody's yet: the next signup takes it.
-    Stocked,
-    /// A tenant's.
-    Assigned,
-    /// Its home is being removed.
-    Removing,
-}
-
-impl PlaceState {
-    /// The word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Building => "building",
-            Self::Stocked => "stocked",
-            Self::Assigned => "assigned",
-            Self::Removing => "removing",
-        }
+words! {
+    /// Where a placement stands.
+    PlaceState as "PlacementState", "state of a placement" {
+        /// Its home is being built.
+        Building = "building",
+        /// Ready, and nobody's yet: the next signup takes it.
+        Stocked = "stocked",
+        /// A tenant's.
+        Assigned = "assigned",
+        /// Its home is being removed.
+        Removing = "removing",
     }
 }
-
-impl std::str::FromStr for PlaceState {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Building, Self::Stocked, Self::Assigned, Self::Removing]
-            .into_iter()
-            .find(|state| state.word() == text)
-            .ok_or_else(|| format!("`{text}` is no state of a placement"))
-    }
-}
-
-text_sql!(PlaceState);
 
 /// Where one tenant lives. In stock, the tenant's id is already minted and waits for its tenant, so that
 /// nothing on the cluster changes when a signup takes it.

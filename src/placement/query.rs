@@ -9,7 +9,7 @@ use super::router::{self, Resident};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::kernel::error::{Error, Result};
-use crate::tenants::store::Handle;
+use crate::tenants::Handle;
 
 /// Runs one statement inside the caller's own tenant.
 ///

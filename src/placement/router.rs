@@ -13,8 +13,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::vault::Vault;
 use crate::log::memory::{Freshness, Memory};
-use crate::tenants::store::{self as tenants_store, Handle};
-use crate::tenants::{State, Tenant};
+use crate::tenants::{self, Handle, State, Tenant};
 
 /// Tenants that memory holds at most.
 const CAPACITY: u64 = 200_000;
@@ -119,7 +118,7 @@ impl Router {
 
 async fn load(db: Db, vault: Vault, id: TenantId) -> Result<Option<Resident>> {
     let found = db
-        .read(move |conn| match tenants_store::get(conn, &Handle::Id(id)) {
+        .read(move |conn| match tenants::get_in(conn, &Handle::Id(id)) {
             Ok(tenant) => Ok(Some((tenant, store::find(conn, id)?))),
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -134,7 +133,7 @@ async fn load(db: Db, vault: Vault, id: TenantId) -> Result<Option<Resident>> {
 }
 
 async fn load_slug(db: Db, slug: String) -> Result<Option<TenantId>> {
-    db.read(move |conn| match tenants_store::get(conn, &Handle::Slug(slug)) {
+    db.read(move |conn| match tenants::get_in(conn, &Handle::Slug(slug)) {
         Ok(tenant) => Ok(Some(tenant.id)),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),

@@ -8,7 +8,7 @@ use crate::http::caller::Authenticate;
 use crate::kernel::error::{Error, Result};
 use crate::keys::ring;
 use crate::placement::router;
-use crate::tenants::store::Handle;
+use crate::tenants::Handle;
 
 /// Longest credential that is looked at.
 const LONGEST: usize = 8192;

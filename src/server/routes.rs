@@ -5,7 +5,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::system;
-use crate::{catalog, identity, keys, onboarding, placement, tenants, work};
+use crate::{catalog, identity, keys, onboarding, operations, placement, tenants};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -16,7 +16,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(identity::http::routes)
         .configure(keys::http::routes)
         .configure(placement::http::routes)
-        .configure(work::http::routes)
+        .configure(operations::http::routes)
         .configure(system::routes);
 }
 

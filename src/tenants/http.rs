@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Handle;
 use super::commands::{self, Patch};
 use super::model::{State, Tenant};
 use super::queries;
-use super::store::{Filter, Handle};
+use super::store::Filter;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{Body, IfMatch, MaybeBody, Params, Reply, tagged};

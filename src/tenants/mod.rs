@@ -6,9 +6,12 @@ pub mod commands;
 pub mod http;
 pub mod model;
 pub mod queries;
-pub mod store;
+mod store;
 
 pub use model::{State, Tenant};
+pub use store::{
+    Handle, get as get_in, insert as insert_in, save as save_in, slug_is_free as slug_is_free_in,
+};
 
 /// Kind of the operation that locks a suspended tenant's role out of its database, or lets it in again.
 pub const ACCESS_OPERATION: &str = "tenant.access";

@@ -2,73 +2,29 @@
 
 use std::time::Duration;
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
-use crate::text_sql;
+use crate::words;
 
-/// Where a tenant stands.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Debug,
-    Serialize,
-    Deserialize,
-    AsExpression,
-    FromSqlRow,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = diesel::sql_types::Text)]
-pub enum State {
-    /// Its database is being made.
-    Provisioning,
-    /// In use.
-    Active,
-    /// Stopped by an operator; its data stays.
-    Suspended,
-    /// Stopped; removed when its grace is over, unless restored.
-    Deleting,
-    /// Gone; only this record is left.
-    Deleted,
-}
-
-impl State {
-    /// All states, in the order of a life.
-    pub const ALL: [Self; 5] =
-        [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting, Self::Deleted];
-
-    /// The word in the store and on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Provisioning => "provisioning",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Deleting => "deleting",
-            Self::Deleted => "deleted",
-        }
+words! {
+    /// Where a tenant stands.
+    State as "TenantState", "state" {
+        /// Its database is being made.
+        Provisioning = "provisioning",
+        /// In use.
+        Active = "active",
+        /// Stopped by an operator; its data stays.
+        Suspended = "suspended",
+        /// Stopped; removed when its grace is over, unless restored.
+        Deleting = "deleting",
+        /// Gone; only this record is left.
+        Deleted = "deleted",
     }
 }
-
-impl std::str::FromStr for State {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|state| state.word() == text).ok_or_else(|| {
-            format!("`{text}` is no state: use provisioning, active, suspended, deleting or deleted")
-        })
-    }
-}
-
-text_sql!(State);
 
 /// A customer organisation.
 #[derive(Clone, PartialEq, Debug, Serialize, utoipa::ToSchema)]

@@ -6,68 +6,36 @@
 //! and jitter; past its budget the operation stands failed, says why, and can be retried by call.
 
 pub mod failpoint;
-pub mod http;
 pub mod runner;
 pub mod store;
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::kernel::clock::Ts;
 use crate::kernel::id::{OperationId, TenantId};
-use crate::text_sql;
+use crate::words;
 
-/// Where an operation or one of its steps stands.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = diesel::sql_types::Text)]
-pub enum State {
-    /// Waiting for its turn; with an error, for its next try.
-    Pending,
-    /// At work.
-    Running,
-    /// Done.
-    Succeeded,
-    /// Given up after its budget of tries; can be retried by call.
-    Failed,
+words! {
+    /// Where an operation or one of its steps stands.
+    State as "OperationState", "state" {
+        /// Waiting for its turn; with an error, for its next try.
+        Pending = "pending",
+        /// At work.
+        Running = "running",
+        /// Done.
+        Succeeded = "succeeded",
+        /// Given up after its budget of tries; can be retried by call.
+        Failed = "failed",
+    }
 }
 
 impl State {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed];
-
-    /// The word in the store and on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-        }
-    }
-
     /// Whether nothing more will happen by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 }
-
-impl std::str::FromStr for State {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.word() == text)
-            .ok_or_else(|| format!("`{text}` is no state: use pending, running, succeeded or failed"))
-    }
-}
-
-text_sql!(State);
 
 /// An operation that a command opens.
 #[derive(Debug, Clone)]

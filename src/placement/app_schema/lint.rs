@@ -10,9 +10,9 @@ use sqlparser::ast::{
     ObjectName, ObjectType, SetExpr, SqlOption, Statement as Tree, TableObject, Visit, Visitor,
 };
 
-use super::super::home::Engine;
 use super::lint_table;
 use super::script::Script;
+use crate::placement::home::Engine;
 
 /// One thing in a migration that would be unsafe, or would not work in every model.
 #[derive(Clone, PartialEq, Eq, Debug)]

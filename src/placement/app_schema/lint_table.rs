@@ -5,8 +5,8 @@ use sqlparser::ast::{
     ForeignKeyConstraint, Ident, IndexColumn, ReferentialAction, TableConstraint,
 };
 
-use super::super::home::Engine;
 use super::lint::{Notes, is, own_name};
+use crate::placement::home::Engine;
 
 const TENANT: &str = "tenant_id";
 

@@ -7,9 +7,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::kernel::error::{Error, Result};
 
-use super::super::home::Home;
 use super::sql::ident;
 use super::{PgCluster, errors};
+use crate::placement::home::Home;
 
 impl PgCluster {
     /// Forbids signing in as the tenant and ends its connections. A role that is gone counts as locked.

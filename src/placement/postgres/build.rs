@@ -8,12 +8,12 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
 
-use super::super::app_schema::AppSchema;
-use super::super::home::Home;
-use super::super::steps::BuildStep;
 use super::names::OURS;
 use super::sql::{ident, literal};
 use super::{PgCluster, connect, errors, get};
+use crate::placement::app_schema::AppSchema;
+use crate::placement::home::Home;
+use crate::placement::steps::BuildStep;
 
 impl PgCluster {
     /// Takes one step towards `home`. Done before is done.

@@ -5,9 +5,9 @@ use tokio_postgres::Client;
 use crate::kernel::error::Result;
 use crate::kernel::isolation::Isolation;
 
-use super::super::home::{tenant_of, tenant_of_role};
-use super::super::steps::{Found, Inventory};
 use super::{PgCluster, get};
+use crate::placement::home::{tenant_of, tenant_of_role};
+use crate::placement::steps::{Found, Inventory};
 
 impl PgCluster {
     /// Lists the roles, schemas, databases and map entries of this control plane's tenants, and

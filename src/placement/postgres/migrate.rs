@@ -8,11 +8,11 @@ use tokio_postgres::error::ErrorPosition;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
-use super::super::app_schema::{AppSchema, Migration, Script, Statement};
-use super::super::home::{Engine, Home};
 use super::names::OURS;
 use super::sql::{ident, literal};
 use super::{PgCluster, errors, get};
+use crate::placement::app_schema::{AppSchema, Migration, Script, Statement};
+use crate::placement::home::{Engine, Home};
 
 impl PgCluster {
     /// Brings one home to the application's latest version; answers the numbers it applied.
@@ -118,7 +118,7 @@ impl PgCluster {
         for row in &rows {
             applied.insert(get::<i32>(row, 0)?, get::<String>(row, 1)?);
         }
-        super::super::app_schema::pending(app, &applied)
+        crate::placement::app_schema::pending(app, &applied)
     }
 
     /// Runs a script; the statements travel together and the first that failed is told.

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::kernel::isolation::Isolation;
 
-use super::super::app_schema::{AppSchema, hex};
+use crate::placement::app_schema::{AppSchema, hex};
 
 /// The schema of the control plane's own tables, in the URL's database and in each tenant's.
 pub(super) const OURS: &str = "tenantry";

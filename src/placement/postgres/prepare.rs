@@ -6,10 +6,10 @@ use tokio_postgres::Client;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
-use super::super::app_schema::AppSchema;
-use super::super::home::{APP_SCHEMA, Engine};
 use super::sql::ident;
 use super::{PgCluster, get};
+use crate::placement::app_schema::AppSchema;
+use crate::placement::home::{APP_SCHEMA, Engine};
 
 /// What [`PgCluster::prepare`] has to say.
 #[derive(Clone, Debug, Default)]

@@ -5,10 +5,10 @@ use tokio_postgres::error::SqlState;
 
 use crate::kernel::error::{Error, Result};
 
-use super::super::home::Home;
-use super::super::steps::RemovalStep;
 use super::sql::{ident, literal, within};
 use super::{PgCluster, errors, get};
+use crate::placement::home::Home;
+use crate::placement::steps::RemovalStep;
 
 /// Rows deleted from a shared table at a time.
 const BATCH: u32 = 5_000;

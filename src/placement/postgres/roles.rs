@@ -7,10 +7,10 @@ use tokio_postgres::error::SqlState;
 
 use crate::kernel::error::{Error, Result};
 
-use super::super::home::Home;
 use super::names::OURS;
 use super::sql::{ident, literal};
 use super::{PgCluster, errors, get};
+use crate::placement::home::Home;
 
 impl PgCluster {
     /// Makes the role, or brings an existing one to what it should be.

@@ -10,10 +10,10 @@ use tokio_postgres::error::SqlState;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
-use super::super::app_schema::AppSchema;
-use super::super::home::APP_SCHEMA;
 use super::sql::{ident, literal};
 use super::{PgCluster, errors, get};
+use crate::placement::app_schema::AppSchema;
+use crate::placement::home::APP_SCHEMA;
 
 impl PgCluster {
     /// Makes sure that the template for `app` exists; the caller has the turn to prepare.

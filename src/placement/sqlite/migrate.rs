@@ -7,10 +7,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::kernel::error::{Error, Result};
 
-use super::super::app_schema::{AppSchema, Script, Statement, pending};
-use super::super::home::{Engine, Home};
 use super::open::{self, failed};
 use super::{SqliteCluster, catalog};
+use crate::placement::app_schema::{AppSchema, Script, Statement, pending};
+use crate::placement::home::{Engine, Home};
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS tenantry_migrations (\
      number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, \

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::store::{self, Filter};
-use super::{Operation, State};
 use crate::app::App;
 use crate::auth::{Caller, Verb, Who};
 use crate::http::{Params, Reply, paths};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::page::{Page, PageRequest};
+use crate::work::store::{self, Filter};
+use crate::work::{Operation, State};
 
 /// How long a stream of events stays open; a client that waits longer opens another.
 const LONGEST_STREAM: Duration = Duration::from_secs(600);
