@@ -167,7 +167,7 @@ mod tests {
 
     fn settings(data_dir: &Path) -> Settings {
         let env = [("TENANTRY_DATA_DIR", data_dir.to_str().unwrap())];
-        super::super::tests::load("", &env).unwrap().settings
+        crate::config::tests::load("", &env).unwrap().settings
     }
 
     #[test]
