@@ -40,7 +40,7 @@ fn rust_below(place: &Path) -> String {
         for entry in std::fs::read_dir(place).unwrap() {
             text.push_str(&rust_below(&entry.unwrap().path()));
         }
-    } else if place.extension().is_some_and(|extension| extension == "rs") {
+    } else if place.is_file() && place.extension().is_some_and(|extension| extension == "rs") {
         text = std::fs::read_to_string(place).unwrap();
     }
     text
@@ -140,7 +140,7 @@ fn functions_and_types_that_are_named_exist() {
             let (Some(last), Some(first)) = (parts.last(), parts.first()) else { continue };
             let (folder, file) = (root().join("src").join(first), root().join(format!("src/{first}.rs")));
             let code = rust_below(if folder.is_dir() { &folder } else { &file });
-            let item = format!(r"\b(?:fn|struct|enum|trait|const|mod|static) {last}\b");
+            let item = format!(r"\b(?:fn|struct|enum|trait|const|mod|static) {last}\b|\b{last} \{{");
             if !Regex::new(&item).unwrap().is_match(&code) {
                 wrong.push(format!("{path} names {name}, which src/{first} does not have"));
             }

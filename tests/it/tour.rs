@@ -64,7 +64,11 @@ fn walk(stops: &[Stop], url: &str, folder: &Path) -> Vec<String> {
     const MARK: &str = "@@ end of a stop @@";
     let commands: Vec<_> = stops.iter().map(|stop| stop.commands.as_str()).collect();
     let script = commands.join(&format!("echo '{MARK}'\n"));
-    assert_eq!(script.lines().filter(|line| *line == ADDRESS).count(), 1, "one line says where the server is");
+    assert_eq!(
+        script.lines().filter(|line| *line == ADDRESS).count(),
+        1,
+        "one line says where the server is"
+    );
     let script = script.replace(ADDRESS, &format!("URL={url}"));
     let run = Command::new("sh")
         .args(["-eu", "-c", &script])
@@ -146,7 +150,9 @@ fn the_tour_works_as_written_and_answers_as_shown() {
             Some(answer) => {
                 assert!(shows(answer, printed), "{}\nshows\n{answer}\nbut it is\n{printed}", stop.commands);
             }
-            None => assert_eq!(printed, "", "{}\nprints something that the README does not show", stop.commands),
+            None => {
+                assert_eq!(printed, "", "{}\nprints something that the README does not show", stop.commands)
+            }
         }
     }
     assert!(stops.iter().filter(|stop| stop.answer.is_some()).count() > 8);
