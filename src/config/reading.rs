@@ -14,8 +14,10 @@ use super::problem::{Fault, Origin, Problem};
 /// What every variable of ours begins with.
 pub const PREFIX: &str = "TENANTRY_";
 
-/// Variables of ours that are no config keys: the first operator key, and crash tests.
-const NOT_KEYS: [&str; 2] = ["TENANTRY_BOOTSTRAP_OPERATOR_KEY", "TENANTRY_FAILPOINT"];
+/// Variables of ours that are no config keys: the first operator key, crash tests, and where and as whom
+/// the command line calls a running server.
+const NOT_KEYS: [&str; 4] =
+    ["TENANTRY_BOOTSTRAP_OPERATOR_KEY", "TENANTRY_FAILPOINT", "TENANTRY_SERVER_URL", "TENANTRY_OPERATOR_KEY"];
 
 /// A value that passed its own rules.
 #[derive(Debug, Clone)]

@@ -71,6 +71,8 @@ fn later_layers_win_and_every_value_knows_its_source() {
         ("TENANTRY_SIGNUP__ENABLED", "false"),
         ("TENANTRY_BOOTSTRAP_OPERATOR_KEY", "x"),
         ("TENANTRY_FAILPOINT", "y"),
+        ("TENANTRY_SERVER_URL", "http://127.0.0.1:1"),
+        ("TENANTRY_OPERATOR_KEY", "z"),
         ("PATH", "/bin"),
     ];
     let files = Some(vec![PathBuf::from("a.toml"), PathBuf::from("b.toml")]);
