@@ -9,6 +9,8 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod docs;
 mod houses;
 mod onboarding;
+mod tour;
 mod world;
