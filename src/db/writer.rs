@@ -32,7 +32,10 @@ impl<T: Send, F: Fn(&mut Conn) -> Result<T> + Send> Job for Write<T, F> {
     }
 
     fn finish(self: Box<Self>, committed: Result<(), String>) {
-        let answer = match (self.answer, committed) {
+        let Self { work, answer, reply } = *self;
+        // What the work held (an idempotency key's claim) is let go before its caller can act on the answer.
+        drop(work);
+        let answer = match (answer, committed) {
             (Some(Ok(_)) | None, Err(cause)) => Err(Error::unavailable(
                 "store_unavailable",
                 "the control store could not commit; retry shortly",
@@ -42,7 +45,7 @@ impl<T: Send, F: Fn(&mut Conn) -> Result<T> + Send> Job for Write<T, F> {
             (None, Ok(())) => Err(Error::internal("a write was not run")),
         };
         // A receiver that is gone does not want the answer; the commit stands.
-        drop(self.reply.send(answer));
+        drop(reply.send(answer));
     }
 }
 

@@ -15,6 +15,10 @@ impl<T: DeserializeOwned> FromRequest for Params<T> {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // No store holds it, and PostgreSQL fails on it instead of finding nothing.
+        if request.query_string().contains("%00") {
+            return std::future::ready(Err(Problem(Error::field("?", "must not hold a zero byte"))));
+        }
         std::future::ready(
             web::Query::<T>::from_query(request.query_string())
                 .map(|query| Self(query.into_inner()))

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayItems, KnownFormat, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::{Object, RefOr};
 
+use crate::kernel::clock::Ts;
 use crate::kernel::error::FieldError;
 
 /// A request type's schema with everything it refers to.
@@ -177,6 +180,10 @@ fn check_text(object: &Object, text: &str, pointer: &str, faults: &mut Vec<Field
     }
     if text.contains('\0') {
         fault(faults, pointer, "must not hold a zero byte");
+    }
+    let is_time = matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    if is_time && text.parse::<Ts>().is_err() {
+        fault(faults, pointer, "must be a time in UTC, like 2030-01-31T12:00:00Z");
     }
 }
 

@@ -102,6 +102,8 @@ pub fn get(conn: &mut Conn, handle: &Handle) -> Result<Tenant> {
     let mut query = tenants::table.select(Row::as_select()).into_boxed();
     query = match handle {
         Handle::Id(id) => query.filter(tenants::id.eq(*id)),
+        // PostgreSQL fails on a zero byte instead of finding nothing.
+        Handle::Slug(slug) if slug.contains('\0') => return Err(Error::NotFound("tenant")),
         Handle::Slug(slug) => {
             query.filter(tenants::slug.eq(slug.clone())).filter(tenants::state.ne(State::Deleted))
         }

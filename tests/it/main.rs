@@ -9,8 +9,16 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod data_door;
 mod docs;
 mod houses;
+mod http;
+mod keys;
 mod onboarding;
+mod replicas;
+mod routes;
+mod sessions;
+mod sweeps;
+mod tenants;
 mod tour;
 mod world;

@@ -57,6 +57,12 @@ impl Starting {
         self
     }
 
+    /// Writes a file into the folder that the process works in.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+        self
+    }
+
     /// No placements in stock: every signup builds its home.
     pub fn without_stock(self) -> Self {
         self.set("TENANCY__STOCK__SHARED", 0)
@@ -282,6 +288,21 @@ impl Answer {
         body["code"].as_str().unwrap().to_owned()
     }
 
+    /// Where the invalid fields are, in order, when the answer is a validation error.
+    #[track_caller]
+    pub fn pointers(&self) -> Vec<String> {
+        assert_eq!(self.problem(422), "validation_failed", "{}", self.text);
+        let errors = self.json()["errors"].clone();
+        let mut all: Vec<String> = errors
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["pointer"].as_str().unwrap().to_owned())
+            .collect();
+        all.sort();
+        all
+    }
+
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -296,6 +317,11 @@ impl Client {
             Some(bearer) => request.bearer_auth(bearer),
             None => request,
         }
+    }
+
+    /// The same with another credential.
+    pub fn with(&self, credential: &str) -> Self {
+        Self { bearer: Some(credential.to_owned()), ..self.clone() }
     }
 
     /// Sends a request and reads its answer.
@@ -352,6 +378,19 @@ pub struct Settler {
     pub operation: String,
 }
 
+impl Settler {
+    /// A program of it, by a new key with these scopes.
+    pub async fn key(&self, scopes: &[&str]) -> Client {
+        let made = self.owner.post("/v1/tenant/api-keys", json!({ "name": "key", "scopes": scopes })).await;
+        self.owner.with(made.expect(201)["key"].as_str().unwrap())
+    }
+
+    /// The path of it in the admin API.
+    pub fn admin(&self) -> String {
+        format!("/admin/v1/tenants/{}", self.id)
+    }
+}
+
 /// The password of every owner in the tests.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -380,6 +419,31 @@ impl Server {
             key,
             operation: operation.to_owned(),
         }
+    }
+
+    /// Creates a tenant as an operator and waits until it is active.
+    pub async fn create(&self, body: Value) -> Value {
+        let made = self.operator().post("/admin/v1/tenants", body).await.expect(202);
+        self.until_done(made["operation"]["id"].as_str().unwrap()).await;
+        let path = format!("/admin/v1/tenants/{}", made["tenant"]["id"].as_str().unwrap());
+        self.operator().get(&path).await.expect(200)
+    }
+
+    /// A service of the application plane, by a new service key with these scopes.
+    pub async fn service(&self, scopes: &[&str]) -> Client {
+        let body = json!({ "name": "service", "scopes": scopes });
+        let made = self.operator().post("/admin/v1/service-keys", body).await.expect(201);
+        self.with(made["key"].as_str().unwrap())
+    }
+
+    /// An operator with this role, by a new operator key.
+    pub async fn operator_as(&self, role: &str) -> Client {
+        let made = self
+            .operator()
+            .post("/admin/v1/operators", json!({ "name": role, "role": role }))
+            .await
+            .expect(201);
+        self.with(made["key"].as_str().unwrap())
     }
 
     /// Waits until an operation has succeeded.

@@ -11,7 +11,13 @@ pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
 
 /// What a caller reads when a statement failed.
 pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
-    let rusqlite::Error::SqliteFailure(error, message) = error else { return Error::internal(error) };
+    let (error, message, position) = match error {
+        rusqlite::Error::SqliteFailure(error, message) => (error, message, None),
+        rusqlite::Error::SqlInputError { error, msg, sql, offset } => {
+            (error, Some(msg), position(&sql, offset))
+        }
+        other => return Error::internal(other),
+    };
     let code = error.extended_code;
     let message = message.unwrap_or_else(|| error.to_string());
     match code & 0xff {
@@ -23,7 +29,7 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
             return unreachable(message);
         }
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
-            return problem("55P03", "another write to this tenant's data did not end in time", None);
+            return problem("55P03", "another write to this tenant's data did not end in time", None, None);
         }
         _ => {}
     }
@@ -31,24 +37,29 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
     let hint =
         (sqlstate == "42501" && read_only).then(|| "this caller may only read this tenant's data".to_owned());
     let sqlstate = if hint.is_some() { "25006" } else { sqlstate };
-    problem(sqlstate, &message, hint)
+    problem(sqlstate, &message, hint, position)
+}
+
+/// A byte's place, counted in characters from 1.
+fn position(sql: &str, offset: std::ffi::c_int) -> Option<u32> {
+    let before = sql.get(..usize::try_from(offset).ok()?)?.chars().count();
+    u32::try_from(before).ok()?.checked_add(1)
 }
 
 /// A write by a caller who may only read, found before it ran.
 pub(super) fn read_only() -> Error {
     let hint = Some("this caller may only read this tenant's data".to_owned());
-    problem("25006", "cannot execute a write in a read-only transaction", hint)
+    problem("25006", "cannot execute a write in a read-only transaction", hint, None)
 }
 
-fn problem(sqlstate: &str, message: &str, hint: Option<String>) -> Error {
+fn problem(sqlstate: &str, message: &str, hint: Option<String>, position: Option<u32>) -> Error {
     Error::Sql(Box::new(SqlProblem {
         sqlstate: sqlstate.to_owned(),
         constraint: constraint(sqlstate, message),
         message: message.chars().take(2_000).collect(),
         detail: None,
         hint,
-        // The engine knows, but tells only builds of its driver for newer versions.
-        position: None,
+        position,
     }))
 }
 
