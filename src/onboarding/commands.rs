@@ -30,7 +30,7 @@ use crate::placement::clusters::Wanted;
 use crate::placement::{steps_run, store as placements};
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{ONBOARD_OPERATION, State, Tenant, store as tenants};
-use crate::work::{self, NewOperation, Operation};
+use crate::work::{self, NewOperation, Operation, failpoint};
 
 /// How often a derived slug gets another random tail before we give up.
 const TAILS: usize = 5;
@@ -175,6 +175,7 @@ pub async fn sign_up(
             })
         })
         .await?;
+    failpoint::reach(|| "signup/committed".to_owned()).await;
     app.new_tenant();
     Ok(answer)
 }

@@ -18,6 +18,9 @@ use crate::kernel::clock::Ts;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::text_sql;
 
+/// What the error of an operation begins with that ended because nobody wants its outcome any more.
+pub const CANCELED: &str = "canceled: ";
+
 /// Where an operation or one of its steps stands.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, AsExpression, FromSqlRow, utoipa::ToSchema,

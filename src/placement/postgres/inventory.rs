@@ -2,11 +2,12 @@
 
 use tokio_postgres::Client;
 
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
 use super::super::home::{tenant_of, tenant_of_role};
 use super::super::steps::{Found, Inventory};
+use super::sql::ident;
 use super::{PgCluster, get};
 
 impl PgCluster {
@@ -21,6 +22,27 @@ impl PgCluster {
             let found = self.take_inventory(owner.client()?).await?;
             owner.keep();
             Ok(found)
+        })
+        .await
+    }
+
+    /// Drops a template that a crash left unfinished.
+    ///
+    /// # Errors
+    /// `cluster_unavailable`, `cluster_busy`; `not_debris` for any other name.
+    pub async fn drop_debris(&self, name: &str) -> Result<()> {
+        self.bounded("dropping an unfinished template", async {
+            if !name.starts_with(&self.names.scaffolds()) {
+                return Err(Error::refused("not_debris", format!("{name} is nothing that a crash left here")));
+            }
+            let owner = self.owner().await?;
+            let client = owner.client()?;
+            self.lock(client, "prepare").await?;
+            let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
+            self.run(client, "dropping an unfinished template", &drop).await?;
+            self.unlock(client, "prepare").await?;
+            owner.keep();
+            Ok(())
         })
         .await
     }

@@ -77,15 +77,20 @@ impl Starting {
 
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
-        let mut server = Server {
+        let mut server = self.stopped();
+        server.start();
+        server
+    }
+
+    /// The server, not started yet.
+    pub fn stopped(self) -> Server {
+        Server {
             folder: self.folder,
             settings: self.settings,
             child: None,
             url: String::new(),
             failpoint: self.failpoint,
-        };
-        server.start();
-        server
+        }
     }
 }
 
@@ -171,11 +176,39 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Waits until the armed failpoint holds the process.
+    /// Waits until all armed failpoints hold the process. Each name can be waited for once in a server's life.
     pub fn wait_for_failpoint(&self) {
-        wait_for(Duration::from_secs(60), "the failpoint", || {
-            self.log().contains("failpoint reached").then_some(())
+        for name in self.failpoint.as_deref().expect("an armed failpoint").split(',') {
+            self.wait_until_held(name);
+        }
+    }
+
+    /// Waits until this failpoint holds the process.
+    pub fn wait_until_held(&self, name: &str) {
+        let place = format!("\"{name}\"");
+        let held = |line: &str| line.contains("failpoint reached") && line.contains(&place);
+        wait_for(Duration::from_secs(60), &format!("the failpoint {name}"), || {
+            self.log().lines().any(held).then_some(())
         });
+    }
+
+    /// Starts the process, which must refuse to serve; answers what it said, without what it said before.
+    pub fn start_refused(&mut self) -> String {
+        let before = self.log().len();
+        let mut child = self.spawn();
+        let status = wait_for(Duration::from_secs(60), "the server to refuse", || child.try_wait().unwrap());
+        assert!(!status.success(), "it ended as if all were well");
+        self.log().split_off(before)
+    }
+
+    /// What the process is told, and where it runs: for a look from outside.
+    pub fn inputs(&self) -> tenantry::config::Inputs {
+        let env = self.settings.iter().map(|(key, value)| (format!("TENANTRY_{key}"), value));
+        tenantry::config::Inputs {
+            dir: self.folder.path().to_path_buf(),
+            files: Some(Vec::new()),
+            env: tenantry::config::Environment::new(env),
+        }
     }
 
     /// A client without a credential.
