@@ -143,8 +143,7 @@ pub fn retire_in(conn: &mut Conn, app: &App, tenant: TenantId, now: Ts) -> Resul
     let mut steps = steps_run::removal_names(app, &placement.cluster, tenant, placement.home.isolation)?;
     steps.push(FORGET.to_owned());
     let input = json!({ "placement": tenant });
-    let new =
-        NewOperation { kind: RETIRE_OPERATION, tenant: None, input, steps, begin: now, done: false };
+    let new = NewOperation { kind: RETIRE_OPERATION, tenant: None, input, steps, begin: now, done: false };
     work::store::open_in(conn, now, new)?;
     Ok(1)
 }
@@ -173,6 +172,7 @@ impl Worker for Stocker {
             if step != SHELVE {
                 return steps_run::build(&self.0, tenant, step).await;
             }
+            steps_run::catch_up(&self.0, tenant).await?;
             let (version, now) = (self.0.clusters.schema().version().to_owned(), self.0.clock.now());
             self.0
                 .db

@@ -130,8 +130,7 @@ pub async fn repair(app: &App, report: &Report) -> Vec<Mended> {
 /// Removes the homes of tenants that the store has never heard of. After a restore of the store from a
 /// backup these are the tenants that came later: be sure that nobody misses them.
 pub async fn remove_unknown(app: &App, report: &Report) -> Vec<Mended> {
-    let unknown =
-        |finding: &&Finding| matches!(finding.mend, Mend::RemoveHome { known: false, .. });
+    let unknown = |finding: &&Finding| matches!(finding.mend, Mend::RemoveHome { known: false, .. });
     mend_each(app, report.findings.iter().filter(unknown)).await
 }
 
@@ -450,7 +449,11 @@ impl Told {
                 PlaceState::Removing if nobodys => (RETIRE_OPERATION, "it is being removed"),
                 PlaceState::Assigned if nobodys => {
                     let remedy = "find out whose it is; the store has no such tenant";
-                    findings.push(by_hand("it is assigned, but there is no tenant", self.who(tenant), remedy));
+                    findings.push(by_hand(
+                        "it is assigned, but there is no tenant",
+                        self.who(tenant),
+                        remedy,
+                    ));
                     continue;
                 }
                 PlaceState::Removing if self.state(tenant) != Some(State::Deleting) => {
@@ -508,7 +511,7 @@ async fn mend(app: &App, mend: &Mend) -> Result<()> {
             app.wake.work();
             Ok(())
         }
-        Mend::Open { kind, tenant } => open_operation(app, kind, *tenant).await,
+        Mend::Open { kind, tenant } => open_operation(app, *kind, *tenant).await,
         Mend::Retire { tenant } => retire(app, *tenant).await,
     }
 }
@@ -544,10 +547,8 @@ async fn reopen(app: &App, id: OperationId) -> Result<()> {
         .write(move |conn| {
             let operation = work::store::retry_in(conn, id, now)?;
             let data = json!({ "operation_id": id, "kind": operation.kind });
-            let event = NewEvent {
-                tenant: operation.tenant_id,
-                ..NewEvent::global("operation.retried", data)
-            };
+            let event =
+                NewEvent { tenant: operation.tenant_id, ..NewEvent::global("operation.retried", data) };
             log::append_in(conn, &Caller::system("doctor"), now, event).map(drop)
         })
         .await?;
@@ -571,8 +572,7 @@ async fn open_operation(app: &App, kind: &'static str, id: TenantId) -> Result<(
                 _ => vec!["apply_access".to_owned()],
             };
             let begin = tenant.delete_at.filter(|_| kind == DELETE_OPERATION).unwrap_or(now);
-            let new =
-                NewOperation { kind, tenant: Some(id), input: json!({}), steps, begin, done: false };
+            let new = NewOperation { kind, tenant: Some(id), input: json!({}), steps, begin, done: false };
             work::store::open_in(conn, now, new).map(drop)
         })
         .await?;

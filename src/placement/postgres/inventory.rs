@@ -33,7 +33,10 @@ impl PgCluster {
     pub async fn drop_debris(&self, name: &str) -> Result<()> {
         self.bounded("dropping an unfinished template", async {
             if !name.starts_with(&self.names.scaffolds()) {
-                return Err(Error::refused("not_debris", format!("{name} is nothing that a crash left here")));
+                return Err(Error::refused(
+                    "not_debris",
+                    format!("{name} is nothing that a crash left here"),
+                ));
             }
             let owner = self.owner().await?;
             let client = owner.client()?;

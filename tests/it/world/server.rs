@@ -20,6 +20,8 @@ pub struct Server {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     failpoint: Option<String>,
+    /// Where the present process's log begins.
+    since: usize,
 }
 
 /// How to start a [`Server`].
@@ -90,6 +92,7 @@ impl Starting {
             child: None,
             url: String::new(),
             failpoint: self.failpoint,
+            since: 0,
         }
     }
 }
@@ -119,6 +122,7 @@ impl Server {
     pub fn start(&mut self) {
         let address = self.data_dir().join("server.addr");
         drop(std::fs::remove_file(&address));
+        self.since = self.log().len();
         let mut child = self.spawn();
         let bound = wait_for(Duration::from_secs(60), "the server to listen", || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -176,7 +180,7 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Waits until all armed failpoints hold the process. Each name can be waited for once in a server's life.
+    /// Waits until all armed failpoints hold the process.
     pub fn wait_for_failpoint(&self) {
         for name in self.failpoint.as_deref().expect("an armed failpoint").split(',') {
             self.wait_until_held(name);
@@ -188,7 +192,7 @@ impl Server {
         let place = format!("\"{name}\"");
         let held = |line: &str| line.contains("failpoint reached") && line.contains(&place);
         wait_for(Duration::from_secs(60), &format!("the failpoint {name}"), || {
-            self.log().lines().any(held).then_some(())
+            self.log().get(self.since..)?.lines().any(held).then_some(())
         });
     }
 
