@@ -98,14 +98,16 @@ async fn a_signup_while_the_tenants_cluster_is_down_waits_and_completes_by_itsel
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_is_deleted_from_a_cluster_that_never_saw_it() {
     for isolation in ["shared", "schema", "database"] {
-        let world = apart(isolation, |starting| {
-            starting.set("OPERATIONS__BACKOFF_INITIAL_MS", 60_000).set("OPERATIONS__BACKOFF_MAX_S", 600)
-        });
+        let world = apart(isolation, |starting| starting);
         world.cluster.stop();
         let (tenant, onboarding) = sign_up(&world.server, "Acme").await;
         until_it_fails(&world.server, &onboarding, "pending").await;
+        let path = format!("/admin/v1/tenants/{tenant}");
+        let deletion = world.server.operator().delete(&path).await.expect(202);
+        // From here on nobody builds, so the cluster comes back as bare as it was.
         world.cluster.restart();
-        delete(&world.server, &tenant).await;
+        world.server.until_done(deletion["operation"]["id"].as_str().unwrap()).await;
+        assert_eq!(state(&world.server, &tenant).await, "deleted");
         all_is_well(&parts(&world.server).await, []).await;
     }
 }
@@ -382,34 +384,44 @@ in_every_model! {
     async fn no_secret_reaches_the_log(scene) {
         let (starting, database) = scene.starting();
         let mut server = starting.set("LOG__LEVEL", "trace").start();
-        let acme = server.settle("Acme").await;
-        acme.program.query("INSERT INTO notebooks (name) VALUES ($1)", json!(["a tenant's own words"])).await.expect(200);
-        acme.program.query("SELECT * FROM no_such_table", json!([])).await.problem(400);
-        server.nobody().post("/v1/sessions", json!({ "email": "owner@acme.example", "password": "not it, but close" })).await;
-        server.with("tk_wrong_but_secret_0123456789").get("/v1/tenant").await;
-        let body = json!({ "email": "owner@acme.example", "password": PASSWORD });
-        let token = server.nobody().post("/v1/sessions", body).await.expect(200);
+        let password = "what nobody else would think of";
+        let person = json!({ "email": "ada@acme.example", "password": password });
+        let signup = json!({ "organization": "Acme", "email": "ada@acme.example", "password": password });
+        let signed = server.nobody().post("/v1/signups", signup).await.expect(202);
+        let acme = signed["tenant_id"].as_str().unwrap().to_owned();
+        server.until_done(signed["operation"]["id"].as_str().unwrap()).await;
+        let token = server.nobody().post("/v1/sessions", person).await.expect(200)["access_token"].clone();
+        let owner = server.with(token.as_str().unwrap());
+        let wanted = json!({ "name": "program", "scopes": ["data:read", "data:write"] });
+        let key = owner.post("/v1/tenant/api-keys", wanted).await.expect(201)["key"].clone();
+        let program = server.with(key.as_str().unwrap());
+        program.query("INSERT INTO notebooks (name) VALUES ($1)", json!(["words of a tenant"])).await.expect(200);
+        program.query("INSERT INTO notebooks (name) VALUES ('more words of a tenant')", json!([])).await.expect(200);
+        program.query("SELECT * FROM no_such_table", json!([])).await.problem(400);
+        let wrong = json!({ "email": "ada@acme.example", "password": "not it, but close" });
+        server.nobody().post("/v1/sessions", wrong).await.problem(401);
+        server.with("tk_wrong_but_secret_0123456789").get("/v1/tenant").await.problem(401);
         let app = parts(&server).await;
-        let id = acme.id.parse().unwrap();
+        let id = acme.parse().unwrap();
         let placement = app.db.read(move |conn| placements::get(conn, id)).await.unwrap();
         let of_role = steps_run::password(&app.vault, &placement).unwrap();
-        let path = format!("/admin/v1/tenants/{}", acme.id);
+        let path = format!("/admin/v1/tenants/{acme}");
         server.operator().post(&format!("{path}/suspend"), json!({})).await.expect(200);
         server.operator().post(&format!("{path}/resume"), json!({})).await.expect(200);
-        delete(&server, &acme.id).await;
+        delete(&server, &acme).await;
         assert!(server.stop());
         server.start();
         server.kill();
         let log = server.log();
         let mut secrets = vec![
             ("the operator's key", OPERATOR_KEY.to_owned()),
-            ("a password", PASSWORD.to_owned()),
+            ("a password", password.to_owned()),
             ("a wrong password", "not it, but close".to_owned()),
             ("a wrong key", "tk_wrong_but_secret_0123456789".to_owned()),
-            ("a key", acme.key.clone()),
-            ("an access token", token["access_token"].as_str().unwrap().to_owned()),
+            ("a key", key.as_str().unwrap().to_owned()),
+            ("an access token", token.as_str().unwrap().to_owned()),
             ("a role's password", of_role.expose_secret().to_owned()),
-            ("a tenant's data", "a tenant's own words".to_owned()),
+            ("a tenant's data", "words of a tenant".to_owned()),
         ];
         let master = std::fs::read_to_string(server.data_dir().join("master.key")).unwrap();
         secrets.push(("the master key", master.trim().to_owned()));
