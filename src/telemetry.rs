@@ -15,7 +15,9 @@ const SECONDS: &[f64] =
 /// Begins logging to stderr: for people on a terminal, else as JSON, one object a line. A second call in
 /// one process changes nothing.
 pub fn start_log(settings: Log) {
-    let filter = EnvFilter::new(format!("{},actix_server=warn,actix_http=warn", settings.level.word()));
+    // The parser tells every token, at debug: noise, and the words of tenants' statements.
+    let filter =
+        EnvFilter::new(format!("{},actix_server=warn,actix_http=warn,sqlparser=off", settings.level.word()));
     let pretty = match settings.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Pretty => true,

@@ -79,7 +79,7 @@ impl Tokens {
     /// Reads the signing keys, making the first one when there is none.
     ///
     /// # Errors
-    /// The store's; [`Error::Internal`] when a key was sealed under a master key that is not configured.
+    /// The store's; [`Error::Refused`] when a key was sealed under a master key that is not configured.
     pub async fn load(
         db: &Db,
         vault: &Vault,
@@ -100,7 +100,11 @@ impl Tokens {
             })
             .await?;
         let newest = rows.first().ok_or_else(|| Error::internal("no signing key"))?;
-        let private = vault.open(PURPOSE, &newest.private_key)?;
+        // The first sealed thing that a start reads: here a wrong master key shows.
+        let private = vault.open(PURPOSE, &newest.private_key).map_err(|error| {
+            let why = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+            Error::refused("master_key", format!("the master key does not fit the control store: {why}"))
+        })?;
         let mut checking = HashMap::new();
         let mut published = Vec::new();
         for row in &rows {

@@ -29,7 +29,7 @@ use crate::placement::clusters::Wanted;
 use crate::placement::{self, steps_run};
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
-use crate::work::{self, NewOperation, Operation};
+use crate::work::{self, NewOperation, Operation, failpoint};
 
 /// How often a derived slug gets another random tail before we give up.
 const TAILS: usize = 5;
@@ -174,6 +174,7 @@ pub async fn sign_up(
             })
         })
         .await?;
+    failpoint::reach(|| "signup/committed".to_owned()).await;
     app.new_tenant();
     Ok(answer)
 }

@@ -48,6 +48,7 @@ impl Onboarder {
     }
 
     async fn activate(&self, id: TenantId) -> Result<()> {
+        steps_run::catch_up(&self.0, id).await?;
         let (now, version) = (self.0.clock.now(), self.0.clusters.schema().version().to_owned());
         self.0
             .db

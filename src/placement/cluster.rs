@@ -240,6 +240,20 @@ impl Cluster {
         }
     }
 
+    /// Removes something that [`Cluster::inventory`] lists as debris. Nothing may be at work there.
+    ///
+    /// # Errors
+    /// `cluster_unavailable`, `cluster_busy`; `not_debris` for any other name.
+    pub async fn drop_debris(&self, name: &str) -> Result<()> {
+        match self {
+            Self::Postgres(cluster) => cluster.drop_debris(name).await,
+            Self::Sqlite(cluster) => {
+                let name = name.to_owned();
+                blocking(cluster, move |cluster| cluster.drop_debris(&name)).await
+            }
+        }
+    }
+
     /// How tenants' statements reach a PostgreSQL server; `None` on SQLite.
     ///
     /// # Errors

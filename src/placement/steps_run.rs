@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::clusters::PASSWORD_PURPOSE;
 use super::home::Home;
-use super::place::Placement;
+use super::place::{PlaceState, Placement};
 use super::steps::{BuildStep, RemovalStep};
 use super::store;
 use crate::app::App;
@@ -66,6 +66,21 @@ pub async fn build(app: &App, tenant: TenantId, step: &str) -> Result<()> {
     let password = password(&app.vault, &placement)?;
     let cluster = &app.clusters.get(&placement.cluster)?.cluster;
     cluster.run_build_step(step, &placement.home, &password, app.clusters.schema()).await
+}
+
+/// Brings a home that was begun with another version of the application's schema to the present one: the
+/// steps before may have been done by a process of that version.
+///
+/// # Errors
+/// As [`build`].
+pub async fn catch_up(app: &App, tenant: TenantId) -> Result<()> {
+    let Some(placement) = app.db.read(move |conn| store::find(conn, tenant)).await? else { return Ok(()) };
+    if placement.state != PlaceState::Building || placement.app_version == app.clusters.schema().version() {
+        return Ok(());
+    }
+    build(app, tenant, PREPARE).await?;
+    let cluster = &app.clusters.get(&placement.cluster)?.cluster;
+    cluster.migrate(&placement.home, app.clusters.schema()).await.map(drop)
 }
 
 /// Runs a removal step by name. A placement that is not there any more is removed already.

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::place::PlaceState;
 use super::{steps_run, store};
 use crate::app::App;
+use crate::db::Conn;
+use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
@@ -116,43 +118,44 @@ async fn retire_stale(app: &App) -> Result<usize> {
     };
     let mut opened = 0;
     for placement in stale {
-        let (again, now) = (app.clone(), app.clock.now());
+        let (again, now, tenant) = (app.clone(), app.clock.now(), placement.home.tenant);
         opened += app
             .db
-            .write(move |conn| {
-                let tenant = placement.home.tenant;
-                if !store::shift(conn, tenant, PlaceState::Stocked, PlaceState::Removing, now)? {
-                    return Ok(0);
-                }
-                let mut steps =
-                    steps_run::removal_names(&again, &placement.cluster, tenant, placement.home.isolation)?;
-                steps.push(FORGET.to_owned());
-                work::store::open_in(
-                    conn,
-                    now,
-                    NewOperation {
-                        kind: RETIRE_OPERATION,
-                        tenant: None,
-                        input: json!({ "placement": tenant }),
-                        steps,
-                        begin: now,
-                        done: false,
-                    },
-                )?;
-                Ok(1)
+            .write(move |conn| match store::find(conn, tenant)? {
+                Some(found) if found.state == PlaceState::Stocked => retire_in(conn, &again, tenant, now),
+                _ => Ok(0),
             })
             .await?;
     }
     Ok(opened)
 }
 
+/// Opens the removal of a placement that no tenant has; answers how many operations it opened.
+///
+/// # Errors
+/// The store's; [`Error::Conflict`] when a tenant has it.
+pub fn retire_in(conn: &mut Conn, app: &App, tenant: TenantId, now: Ts) -> Result<usize> {
+    let Some(placement) = store::find(conn, tenant)? else { return Ok(0) };
+    if placement.state == PlaceState::Assigned {
+        return Err(Error::conflict("placement_assigned", "the placement is a tenant's"));
+    }
+    store::shift(conn, tenant, placement.state, PlaceState::Removing, now)?;
+    let mut steps = steps_run::removal_names(app, &placement.cluster, tenant, placement.home.isolation)?;
+    steps.push(FORGET.to_owned());
+    let input = json!({ "placement": tenant });
+    let new = NewOperation { kind: RETIRE_OPERATION, tenant: None, input, steps, begin: now, done: false };
+    work::store::open_in(conn, now, new)?;
+    Ok(1)
+}
+
+/// The placement that an operation of the stock is about.
+#[must_use]
+pub fn placement_in(input: &serde_json::Value) -> Option<TenantId> {
+    input.get("placement")?.as_str()?.parse().ok()
+}
+
 fn placement_of(operation: &Operation) -> Result<TenantId> {
-    operation
-        .input
-        .get("placement")
-        .and_then(|id| id.as_str())
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| Error::internal("the operation names no placement"))
+    placement_in(&operation.input).ok_or_else(|| Error::internal("the operation names no placement"))
 }
 
 /// Builds placements for the stock.
@@ -169,6 +172,7 @@ impl Worker for Stocker {
             if step != SHELVE {
                 return steps_run::build(&self.0, tenant, step).await;
             }
+            steps_run::catch_up(&self.0, tenant).await?;
             let (version, now) = (self.0.clusters.schema().version().to_owned(), self.0.clock.now());
             self.0
                 .db

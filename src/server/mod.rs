@@ -1,6 +1,7 @@
 //! The one module that knows every other: it composes the parts, registers the routes, starts the
 //! background work, serves, and ends gracefully.
 
+pub mod doctor;
 mod gate;
 mod ready;
 mod routes;
@@ -68,6 +69,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     })?;
     let bound = listener.local_addr().map_err(Error::internal)?;
     let app = compose(opened, keys, settings.server.public_url(bound)).await?;
+    let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
 
@@ -103,7 +105,9 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     .disable_signals()
     .run();
 
-    ready::announce(&settings, bound, first_key.as_ref().map(|key| key.expose_secret()))?;
+    // A key that the operator chose is known to the operator; printed, it would end in somebody's log.
+    let news = first_key.as_ref().filter(|_| !given);
+    ready::announce(&settings, bound, news.map(|key| key.expose_secret()))?;
     let handle = server.handle();
     let stopping = app.stopping.clone();
     let signals = tokio::spawn(async move {

@@ -215,6 +215,15 @@ pub fn page(conn: &mut Conn, filter: &Filter, request: PageRequest) -> Result<Pa
     Ok(Page::cut(all, request, |tenant: &Tenant| (tenant.created_at, tenant.id.uuid())))
 }
 
+/// All tenants, deleted ones too, for comparing with what the clusters hold.
+///
+/// # Errors
+/// The store's.
+pub fn all(conn: &mut Conn) -> Result<Vec<Tenant>> {
+    let rows: Vec<Row> = tenants::table.select(Row::as_select()).order(tenants::id.asc()).load(conn)?;
+    Ok(rows.into_iter().map(Tenant::from).collect())
+}
+
 #[diesel::declare_sql_function]
 extern "SQL" {
     /// Lower case.

@@ -15,6 +15,9 @@ use crate::kernel::clock::Ts;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::words;
 
+/// What the error of an operation begins with that ended because nobody wants its outcome any more.
+pub const CANCELED: &str = "canceled: ";
+
 words! {
     /// Where an operation or one of its steps stands.
     State as "OperationState", "state" {

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{NewOperation, Operation, State, Step};
+use super::{CANCELED, NewOperation, Operation, State, Step};
 use crate::db::Conn;
 use crate::db::schema::{operation_steps as steps, operations};
 use crate::each;
@@ -366,7 +366,7 @@ pub fn cancel_in(conn: &mut Conn, kind: &str, tenant: TenantId, now: Ts, reason:
     diesel::update(waiting)
         .set((
             operations::state.eq(State::Failed),
-            operations::error.eq(Some(format!("canceled: {reason}"))),
+            operations::error.eq(Some(format!("{CANCELED}{reason}"))),
             operations::updated_at.eq(now),
             operations::finished_at.eq(Some(now)),
         ))
@@ -386,4 +386,63 @@ pub fn running_in(conn: &mut Conn, kinds: &[&str], tenant: TenantId) -> Result<i
         .count()
         .get_result(conn)
         .map_err(Into::into)
+}
+
+/// All operations that have not succeeded, oldest first.
+///
+/// # Errors
+/// The store's.
+pub fn unsettled(conn: &mut Conn) -> Result<Vec<Operation>> {
+    let ids: Vec<OperationId> = operations::table
+        .select(operations::id)
+        .filter(operations::state.ne(State::Succeeded))
+        .order((operations::created_at.asc(), operations::id.asc()))
+        .load(conn)?;
+    ids.into_iter().map(|id| get(conn, id)).collect()
+}
+
+/// The operations at work whose lease nobody renews, with the moment it ended.
+///
+/// # Errors
+/// The store's.
+pub fn stalled(conn: &mut Conn, now: Ts) -> Result<Vec<(OperationId, Option<Ts>)>> {
+    operations::table
+        .select((operations::id, operations::lease_until))
+        .filter(operations::state.eq(State::Running))
+        .filter(operations::lease_until.is_null().or(operations::lease_until.lt(now)))
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// Puts an operation that is at work, but whose lease nobody renews, back in line; false when it is held.
+///
+/// # Errors
+/// The store's.
+pub fn release_stalled_in(conn: &mut Conn, id: OperationId, now: Ts) -> Result<bool> {
+    let stalled = operations::table
+        .filter(operations::id.eq(id))
+        .filter(operations::state.eq(State::Running))
+        .filter(operations::lease_until.is_null().or(operations::lease_until.lt(now)));
+    let rows = diesel::update(stalled)
+        .set((
+            operations::state.eq(State::Pending),
+            operations::next_at.eq(now),
+            operations::lease_owner.eq(None::<ReplicaId>),
+            operations::lease_until.eq(None::<Ts>),
+            operations::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(rows == 1)
+}
+
+/// What the operations of these kinds were opened with, whatever became of them.
+///
+/// # Errors
+/// The store's.
+pub fn inputs(conn: &mut Conn, kinds: &[&str]) -> Result<Vec<serde_json::Value>> {
+    let rows: Vec<Json> = operations::table
+        .select(operations::input)
+        .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|json| json.0).collect())
 }

@@ -9,8 +9,10 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod crash;
 mod data_door;
 mod docs;
+mod failures;
 mod houses;
 mod http;
 mod keys;

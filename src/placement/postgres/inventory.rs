@@ -2,9 +2,10 @@
 
 use tokio_postgres::Client;
 
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
+use super::sql::ident;
 use super::{PgCluster, get};
 use crate::placement::home::{tenant_of, tenant_of_role};
 use crate::placement::steps::{Found, Inventory};
@@ -21,6 +22,30 @@ impl PgCluster {
             let found = self.take_inventory(owner.client()?).await?;
             owner.keep();
             Ok(found)
+        })
+        .await
+    }
+
+    /// Drops a template that a crash left unfinished.
+    ///
+    /// # Errors
+    /// `cluster_unavailable`, `cluster_busy`; `not_debris` for any other name.
+    pub async fn drop_debris(&self, name: &str) -> Result<()> {
+        self.bounded("dropping an unfinished template", async {
+            if !name.starts_with(&self.names.scaffolds()) {
+                return Err(Error::refused(
+                    "not_debris",
+                    format!("{name} is nothing that a crash left here"),
+                ));
+            }
+            let owner = self.owner().await?;
+            let client = owner.client()?;
+            let turn = self.take_turn().await?;
+            let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name));
+            self.run(client, "dropping an unfinished template", &sql).await?;
+            drop(turn);
+            owner.keep();
+            Ok(())
         })
         .await
     }

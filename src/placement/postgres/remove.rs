@@ -30,10 +30,7 @@ impl PgCluster {
                 RemovalStep::DropSchema => self.drop_schema(client, home).await?,
                 RemovalStep::DropDatabase => self.drop_database(client, home).await?,
                 RemovalStep::DropRole => self.drop_role(client, home).await?,
-                RemovalStep::Unregister => {
-                    let sql = "DELETE FROM tenantry.tenant_role WHERE rolname = $1";
-                    self.rows(client, "unregistering the tenant", sql, &[&home.role()?]).await?;
-                }
+                RemovalStep::Unregister => self.unregister(client, home).await?,
             }
             owner.keep();
             Ok(())
@@ -105,12 +102,28 @@ impl PgCluster {
                 self.run(client, doing, &sql).await?;
             }
         }
-        let sql = format!(
-            "BEGIN; DROP SCHEMA IF EXISTS {} CASCADE; DELETE FROM tenantry.migrations WHERE schema = {}; COMMIT",
-            ident(&home.schema),
-            literal(&home.schema)
-        );
+        let forget = if self.has_groundwork(client).await? {
+            format!("DELETE FROM tenantry.migrations WHERE schema = {};", literal(&home.schema))
+        } else {
+            String::new()
+        };
+        let sql = format!("BEGIN; DROP SCHEMA IF EXISTS {} CASCADE; {forget} COMMIT", ident(&home.schema));
         self.run(client, doing, &sql).await
+    }
+
+    async fn unregister(&self, client: &Client, home: &Home) -> Result<()> {
+        if !self.has_groundwork(client).await? {
+            return Ok(());
+        }
+        let sql = "DELETE FROM tenantry.tenant_role WHERE rolname = $1";
+        self.rows(client, "unregistering the tenant", sql, &[&home.role()?]).await.map(drop)
+    }
+
+    /// Whether the server was ever prepared: a tenant may be deleted before the cluster was first reached.
+    async fn has_groundwork(&self, client: &Client) -> Result<bool> {
+        let sql = "SELECT 1 WHERE to_regclass('tenantry.tenant_role') IS NOT NULL \
+             AND to_regclass('tenantry.migrations') IS NOT NULL";
+        self.any(client, "looking for our tables", sql, &[]).await
     }
 
     async fn drop_database(&self, client: &Client, home: &Home) -> Result<()> {

@@ -22,7 +22,9 @@ use super::home::{Engine, Home, tenant_of_file, unsupported_on_sqlite};
 use super::steps::{BuildStep, Found, Inventory, RemovalStep};
 
 const TEMPLATES: &str = ".templates";
-const TEMPORARY: &str = ".new-";
+/// The folder of files that do not have their name yet. Each begins with what it is to become, so that
+/// whoever tries again after a crash finds and removes what the crash left.
+const UNFINISHED: &str = ".unfinished";
 
 /// A directory that tenants' files are placed in. All methods block: call them off the async threads.
 #[derive(Clone, Debug)]
@@ -113,8 +115,6 @@ impl SqliteCluster {
         for name in self.list(&self.dir)? {
             if let Some(tenant) = tenant_of_file(&name) {
                 found.databases.push(Found { tenant, isolation: Isolation::Database, name });
-            } else if name.starts_with(TEMPORARY) {
-                found.debris.push(name);
             } else if let Some(file) =
                 ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end))
                 && tenant_of_file(file).is_some()
@@ -123,8 +123,23 @@ impl SqliteCluster {
                 found.debris.push(name);
             }
         }
+        for name in self.list(&self.dir.join(UNFINISHED))? {
+            found.debris.push(format!("{UNFINISHED}/{name}"));
+        }
         found.databases.sort();
+        found.debris.sort();
         Ok(found)
+    }
+
+    /// Removes something that [`SqliteCluster::inventory`] lists as debris.
+    ///
+    /// # Errors
+    /// `cluster_unavailable`; `not_debris` for any other name.
+    pub fn drop_debris(&self, name: &str) -> Result<()> {
+        if !self.inventory()?.debris.iter().any(|debris| debris == name) {
+            return Err(Error::refused("not_debris", format!("{name} is nothing that a crash left here")));
+        }
+        self.drop_file(&self.dir.join(name))
     }
 
     /// The home of `tenant` here.
@@ -142,7 +157,7 @@ impl SqliteCluster {
         }
         self.make_dirs()?;
         let template = self.ensure_template(app)?;
-        let copy = self.temporary(&self.dir)?;
+        let copy = self.unfinished(&home.database)?;
         std::fs::copy(&template, copy.path()).map_err(|error| self.away(&template, &error))?;
         open::claim(copy.path(), home.tenant)?;
         self.drop_logs(&path)?;
@@ -154,7 +169,7 @@ impl SqliteCluster {
         let dir = self.dir.join(TEMPLATES);
         let path = dir.join(format!("{}.db", app.version()));
         if !path.exists() {
-            let new = self.temporary(&dir)?;
+            let new = self.unfinished(app.version())?;
             let connection = open::bare(new.path())?;
             migrate::apply(&connection, app)?;
             connection.close().map_err(|(_, error)| open::failed("closing the template", &error))?;
@@ -167,8 +182,7 @@ impl SqliteCluster {
         let dir = self.dir.join(TEMPLATES);
         let current = format!("{}.db", app.version());
         for name in self.list(&dir)? {
-            // Unfinished ones may be another process's: those are left to `doctor`.
-            if name != current && name.ends_with(".db") && !name.starts_with(TEMPORARY) {
+            if name != current && name.ends_with(".db") {
                 self.drop_file(&dir.join(name))?;
             }
         }
@@ -186,18 +200,28 @@ impl SqliteCluster {
         path.parent().map_or(Ok(()), |dir| self.sync_dir(dir))
     }
 
-    fn temporary(&self, dir: &Path) -> Result<NamedTempFile> {
-        let file = tempfile::Builder::new().prefix(TEMPORARY).suffix(".db").tempfile_in(dir);
-        file.map_err(|error| self.away(dir, &error))
+    /// A new file that will become `what`. What an earlier try left of it goes; should a process that
+    /// has lost its lease still write it, that one fails and finds the work done.
+    fn unfinished(&self, what: &str) -> Result<NamedTempFile> {
+        let (dir, prefix) = (self.dir.join(UNFINISHED), format!("{what}-"));
+        for name in self.list(&dir)? {
+            if name.starts_with(&prefix) {
+                self.drop_file(&dir.join(name))?;
+            }
+        }
+        let file = tempfile::Builder::new().prefix(&prefix).suffix(".db").tempfile_in(&dir);
+        file.map_err(|error| self.away(&dir, &error))
     }
 
     fn make_dirs(&self) -> Result<()> {
-        let dir = self.dir.join(TEMPLATES);
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&dir).map_err(|error| self.away(&dir, &error))
+        for dir in [self.dir.join(TEMPLATES), self.dir.join(UNFINISHED)] {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(&dir).map_err(|error| self.away(&dir, &error))?;
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {

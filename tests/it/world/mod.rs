@@ -1,10 +1,27 @@
 //! What tests stand on: places to keep a control store and tenants' data, each test with its own.
 
+pub mod doctor;
 pub mod postgres;
 pub mod server;
 pub mod sqlite;
 
 use server::{Server, Starting};
+
+/// A copy of the example's migrations that a test may add to.
+pub fn own_migrations() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("tenantry-it-").tempdir().unwrap();
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/notes/migrations");
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = folder.path().join(entry.file_name());
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(entry.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    folder
+}
 
 /// Where a story plays: an engine and an isolation model, on a store and a cluster of its own.
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,8 @@ pub struct Server {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     failpoint: Option<String>,
+    /// Where the present process's log begins.
+    since: usize,
 }
 
 /// How to start a [`Server`].
@@ -83,15 +85,21 @@ impl Starting {
 
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
-        let mut server = Server {
+        let mut server = self.stopped();
+        server.start();
+        server
+    }
+
+    /// The server, not started yet.
+    pub fn stopped(self) -> Server {
+        Server {
             folder: self.folder,
             settings: self.settings,
             child: None,
             url: String::new(),
             failpoint: self.failpoint,
-        };
-        server.start();
-        server
+            since: 0,
+        }
     }
 }
 
@@ -120,6 +128,7 @@ impl Server {
     pub fn start(&mut self) {
         let address = self.data_dir().join("server.addr");
         drop(std::fs::remove_file(&address));
+        self.since = self.log().len();
         let mut child = self.spawn();
         let bound = wait_for(Duration::from_secs(60), "the server to listen", || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -177,11 +186,39 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Waits until the armed failpoint holds the process.
+    /// Waits until all armed failpoints hold the process.
     pub fn wait_for_failpoint(&self) {
-        wait_for(Duration::from_secs(60), "the failpoint", || {
-            self.log().contains("failpoint reached").then_some(())
+        for name in self.failpoint.as_deref().expect("an armed failpoint").split(',') {
+            self.wait_until_held(name);
+        }
+    }
+
+    /// Waits until this failpoint holds the process.
+    pub fn wait_until_held(&self, name: &str) {
+        let place = format!("\"{name}\"");
+        let held = |line: &str| line.contains("failpoint reached") && line.contains(&place);
+        wait_for(Duration::from_secs(60), &format!("the failpoint {name}"), || {
+            self.log().get(self.since..)?.lines().any(held).then_some(())
         });
+    }
+
+    /// Starts the process, which must refuse to serve; answers what it said, without what it said before.
+    pub fn start_refused(&mut self) -> String {
+        let before = self.log().len();
+        let mut child = self.spawn();
+        let status = wait_for(Duration::from_secs(60), "the server to refuse", || child.try_wait().unwrap());
+        assert!(!status.success(), "it ended as if all were well");
+        self.log().split_off(before)
+    }
+
+    /// What the process is told, and where it runs: for a look from outside.
+    pub fn inputs(&self) -> tenantry::config::Inputs {
+        let env = self.settings.iter().map(|(key, value)| (format!("TENANTRY_{key}"), value));
+        tenantry::config::Inputs {
+            dir: self.folder.path().to_path_buf(),
+            files: Some(Vec::new()),
+            env: tenantry::config::Environment::new(env),
+        }
     }
 
     /// A client without a credential.
