@@ -1,6 +1,6 @@
 -- What the notes application asks of its database, one statement each. Nothing here names a tenant:
 -- the same text runs in every isolation model and on both engines, and sees the caller's rows alone.
--- Each query is introduced by a line `-- name: …`. Run in order, they use only what earlier ones made.
+-- Each query is introduced by a line that names it. Run in order, they use only what earlier ones made.
 
 -- name: add_notebook
 INSERT INTO notebooks (name) VALUES ('Ideas');

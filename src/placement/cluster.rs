@@ -20,7 +20,7 @@ use super::steps::{BuildStep, Inventory, RemovalStep};
 #[derive(Debug)]
 pub enum Cluster {
     /// A PostgreSQL server.
-    Postgres(PgCluster),
+    Postgres(Box<PgCluster>),
     /// A directory of SQLite files.
     Sqlite(SqliteCluster),
 }
@@ -48,7 +48,7 @@ impl Cluster {
             return Ok(Self::Sqlite(SqliteCluster::new(name, dir)));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(PgCluster::new(name, url, limits)?));
+            return Ok(Self::Postgres(Box::new(PgCluster::new(name, url, limits)?)));
         }
         Err(Error::refused(
             "cluster_url_invalid",

@@ -80,9 +80,9 @@ impl PgCluster {
         }
         let template = self.names.template(app);
         if !self.database_exists(client, &template).await? {
-            self.lock(client, "prepare").await?;
+            let turn = self.take_turn().await?;
             self.ensure_template(client, app).await?;
-            self.unlock(client, "prepare").await?;
+            drop(turn);
         }
         let sql = format!(
             "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log ALLOW_CONNECTIONS false",
@@ -104,32 +104,38 @@ impl PgCluster {
     async fn grant_access(&self, client: &Client, home: &Home) -> Result<()> {
         let role = home.role()?;
         let doing = "granting access";
-        self.lock(client, role).await?;
+        self.begin_for(client, role).await?;
         let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(&home.schema), ident(role));
         match home.isolation {
             Isolation::Shared => {}
             Isolation::Schema => {
-                let begin =
-                    format!("BEGIN; REVOKE ALL ON SCHEMA {} FROM PUBLIC; {usage}", ident(&home.schema));
-                self.run(client, doing, &begin).await?;
+                let sql = format!("REVOKE ALL ON SCHEMA {} FROM PUBLIC; {usage}", ident(&home.schema));
+                self.run(client, doing, &sql).await?;
                 // Nothing to do for a new home; after its role was lost and made anew, all of it.
                 self.secure(client, home.isolation, &home.schema, Some(role)).await?;
-                self.run(client, doing, "COMMIT").await?;
             }
             Isolation::Database => {
                 let sql = format!(
-                    "BEGIN; REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}; \
-                     ALTER DATABASE {0} ALLOW_CONNECTIONS true; COMMIT",
+                    "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}; \
+                     ALTER DATABASE {0} ALLOW_CONNECTIONS true",
                     ident(&home.database),
                     ident(role)
                 );
                 self.run(client, doing, &sql).await?;
+                self.commit(client).await?;
                 let inside = self.open(&home.database).await?;
                 self.register(&inside, home).await?;
-                self.run(&inside, doing, &usage).await?;
+                return self.within_database(&inside, home, &usage).await;
             }
         }
-        self.unlock(client, role).await
+        self.commit(client).await
+    }
+
+    /// Lets the role use the schema in its own database, where the map has a row for it alone.
+    async fn within_database(&self, inside: &Client, home: &Home, usage: &str) -> Result<()> {
+        self.begin_for(inside, home.role()?).await?;
+        self.run(inside, "granting access", usage).await?;
+        self.commit(inside).await
     }
 
     /// Signs in as the tenant and looks: is it the right tenant, are the tables there, and is nothing

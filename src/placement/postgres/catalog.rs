@@ -1,15 +1,15 @@
 //! What a schema must look like after a migration, read from the engine's own catalog: the enforcement
 //! behind the lint. Runs inside the migration's transaction, so a breach leaves nothing behind.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 
 use super::{PgCluster, get};
 
-/// One row per breach: what it is about, and what is wrong. `$1` is the schema, `$2` whether it is shared.
-const BREACHES: &str = "
+/// What migrations must have made. One row per breach of schema `$1`: what it is about, and what is wrong.
+const SHAPE: &str = "
 WITH relations AS (
     SELECT c.*, a.attnum AS tenant, a.atttypid, a.attnotnull, a.attgenerated, a.attidentity
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,7 +57,16 @@ UNION ALL SELECT 'function ' || p.proname, 'is SECURITY DEFINER' FROM pg_proc p
     JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.prosecdef
 UNION ALL SELECT 'function ' || p.proname, 'takes a name that is the control plane''s' FROM pg_proc p
     JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = 'current_tenant'
-UNION ALL SELECT 'policy ' || p.polname || ' of table ' || relname, 'is not the control plane''s'
+UNION ALL SELECT 'relation ' || relname, 'belongs to another role than the control plane''s' FROM relations
+    WHERE NOT pg_has_role(relowner, 'USAGE')
+ORDER BY 1, 2";
+
+/// What must hold once the tables are protected. The same for schema `$1`; `$2` is whether it is shared.
+const PROTECTION: &str = "
+WITH relations AS (
+    SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
+), tables AS (SELECT * FROM relations WHERE relkind = 'r')
+SELECT 'policy ' || p.polname || ' of table ' || relname, 'is not the control plane''s'
     FROM tables JOIN pg_policy p ON p.polrelid = tables.oid
     WHERE p.polname NOT IN ('tenantry_tenant', 'tenantry_owner') OR NOT $2
 UNION ALL SELECT 'table ' || relname, CASE WHEN $2 THEN 'has no forced row-level security'
@@ -65,8 +74,6 @@ UNION ALL SELECT 'table ' || relname, CASE WHEN $2 THEN 'has no forced row-level
     FROM tables WHERE (relrowsecurity AND relforcerowsecurity) <> $2 OR (relrowsecurity <> $2)
 UNION ALL SELECT 'table ' || relname, 'lacks the control plane''s policies' FROM tables
     WHERE $2 AND 2 <> (SELECT count(*) FROM pg_policy p WHERE p.polrelid = tables.oid)
-UNION ALL SELECT 'relation ' || relname, 'belongs to another role than the control plane''s' FROM relations
-    WHERE NOT pg_has_role(relowner, 'USAGE')
 UNION ALL SELECT DISTINCT 'relation ' || relname, 'gives rights to PUBLIC, or more than reading and writing rows'
     FROM relations, aclexplode(relacl) a
     WHERE a.grantee <> relowner AND (a.grantee = 0 OR a.is_grantable
@@ -75,25 +82,33 @@ UNION ALL SELECT DISTINCT 'relation ' || relname, 'gives rights to PUBLIC, or mo
 ORDER BY 1, 2";
 
 impl PgCluster {
-    /// Refuses a schema in which tenants could reach each other, or which would not work in each model.
-    pub(super) async fn check_catalog(
+    /// Refuses tables and views that could not be protected, or would not work in each model.
+    pub(super) async fn check_shape(&self, client: &Client, schema: &str) -> Result<()> {
+        breaches(&self.rows(client, "checking the tables", SHAPE, &[&schema]).await?)
+    }
+
+    /// Refuses a schema in which tenants could reach each other.
+    pub(super) async fn check_protection(
         &self,
         client: &Client,
         isolation: Isolation,
         schema: &str,
     ) -> Result<()> {
         let shared = isolation == Isolation::Shared;
-        let rows = self.rows(client, "checking the tables", BREACHES, &[&schema, &shared]).await?;
-        let mut breaches = Vec::new();
-        for row in &rows {
-            breaches.push(format!("{} {}", get::<&str>(row, 0)?, get::<&str>(row, 1)?));
-        }
-        if breaches.is_empty() {
-            return Ok(());
-        }
-        Err(Error::refused(
-            "migration_failed",
-            format!("the migrations were rolled back, because afterwards {}", breaches.join("; ")),
-        ))
+        breaches(&self.rows(client, "checking the protection", PROTECTION, &[&schema, &shared]).await?)
     }
+}
+
+fn breaches(rows: &[Row]) -> Result<()> {
+    let mut breaches = Vec::new();
+    for row in rows {
+        breaches.push(format!("{} {}", get::<&str>(row, 0)?, get::<&str>(row, 1)?));
+    }
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(
+        "migration_failed",
+        format!("the migrations were rolled back, because afterwards {}", breaches.join("; ")),
+    ))
 }

@@ -69,12 +69,20 @@ impl PgCluster {
             return Ok(Vec::new());
         }
         // A migration of a large table may take longer than one statement usually may.
+        let turn = match (isolation, role) {
+            (Isolation::Shared, _) => {
+                "SELECT FROM tenantry.mutex WHERE name = 'shared' FOR UPDATE".to_owned()
+            }
+            (_, Some(role)) => {
+                format!("SELECT FROM tenantry.tenant_role WHERE rolname = {} FOR UPDATE", literal(role))
+            }
+            // A template under construction is in one process's hands.
+            (_, None) => String::new(),
+        };
         let begin = format!(
-            "BEGIN; SET LOCAL search_path TO {}, {OURS}; SET LOCAL statement_timeout = {}; \
-             SELECT pg_advisory_xact_lock({})",
+            "BEGIN; {turn}; SET LOCAL search_path TO {}, {OURS}; SET LOCAL statement_timeout = {}",
             ident(schema),
             self.limits.step.as_millis(),
-            self.key(&format!("migrate:{schema}"))
         );
         self.run(client, "starting a migration", &begin).await?;
         let pending = self.pending(client, schema, app).await?;
@@ -89,8 +97,9 @@ impl PgCluster {
             );
             self.run(client, "marking a migration as applied", &mark).await?;
         }
+        self.check_shape(client, schema).await?;
         self.secure(client, isolation, schema, role).await?;
-        self.check_catalog(client, isolation, schema).await?;
+        self.check_protection(client, isolation, schema).await?;
         self.run(client, "committing a migration", "COMMIT").await?;
         Ok(pending.iter().map(|migration| migration.number).collect())
     }

@@ -1,8 +1,8 @@
 //! A PostgreSQL server as a home for tenants. The URL's role owns all and runs all DDL; each tenant has
 //! a login role that owns nothing; `tenantry.current_tenant()` derives the tenant from that login.
 //!
-//! Steps that touch the same home wait for each other on an advisory lock, so several processes may
-//! work on one cluster. An owner connection that saw an error is closed, never reused.
+//! Steps that touch the same home wait for each other on a row lock (see `turns`), so several processes
+//! may work on one cluster. An owner connection that saw an error is closed, never reused.
 
 mod access;
 mod build;
@@ -19,6 +19,7 @@ mod roles;
 mod secure;
 mod sql;
 mod template;
+mod turns;
 
 use std::time::Duration;
 

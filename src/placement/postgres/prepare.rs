@@ -8,7 +8,7 @@ use crate::kernel::isolation::Isolation;
 
 use super::super::app_schema::AppSchema;
 use super::super::home::{APP_SCHEMA, Engine};
-use super::sql::{ident, literal};
+use super::sql::ident;
 use super::{PgCluster, get};
 
 /// What [`PgCluster::prepare`] has to say.
@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS tenantry.tenant_role (
     isolation text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE TABLE IF NOT EXISTS tenantry.mutex (name text PRIMARY KEY);
+INSERT INTO tenantry.mutex VALUES ('prepare'), ('shared') ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS tenantry.migrations (
     schema text NOT NULL,
     number integer NOT NULL,
@@ -37,12 +39,14 @@ CREATE TABLE IF NOT EXISTS tenantry.migrations (
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (schema, number)
 );
-REVOKE ALL ON tenantry.tenant_role, tenantry.migrations FROM PUBLIC;
+REVOKE ALL ON tenantry.tenant_role, tenantry.mutex, tenantry.migrations FROM PUBLIC;
 CREATE OR REPLACE FUNCTION tenantry.current_tenant() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT tenant_id FROM tenantry.tenant_role WHERE rolname = session_user';
 REVOKE ALL ON FUNCTION tenantry.current_tenant() FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
+DO 'BEGIN
+    IF to_regnamespace(''public'') IS NOT NULL THEN REVOKE ALL ON SCHEMA public FROM PUBLIC; END IF;
+END';
 ";
 
 impl PgCluster {
@@ -61,7 +65,7 @@ impl PgCluster {
         let owner = self.owner().await?;
         let client = owner.client()?;
         self.check_rights(client, models).await?;
-        self.lock(client, "prepare").await?;
+        let turn = self.take_turn().await?;
         self.make_groups(client).await?;
         let doing = "laying the groundwork";
         self.run(
@@ -85,7 +89,7 @@ impl PgCluster {
             self.drop_old_templates(client, app).await?;
         }
         let warnings = self.warnings(client).await?;
-        self.unlock(client, "prepare").await?;
+        drop(turn);
         owner.keep();
         Ok(Prepared { warnings })
     }
@@ -194,23 +198,15 @@ impl PgCluster {
                 ident(database)
             ));
         }
+        // In a database older than PostgreSQL 15 the schema is the administrator's, not the owner's.
+        let public = "SELECT 1 FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'public' AND a.grantee = 0";
+        if self.any(client, "looking at schema public", public, &[]).await? {
+            warnings.push(format!(
+                "every role may use schema public of database {}; an administrator closes it with: \
+                 REVOKE ALL ON SCHEMA public FROM PUBLIC",
+                self.database
+            ));
+        }
         Ok(warnings)
-    }
-
-    /// Waits for an advisory lock of the session; released by [`PgCluster::unlock`] or by closing.
-    pub(super) async fn lock(&self, client: &Client, what: &str) -> Result<()> {
-        let sql = format!("SELECT pg_advisory_lock({})", self.key(what));
-        self.run(client, "waiting for another process", &sql).await
-    }
-
-    /// Gives back what [`PgCluster::lock`] took.
-    pub(super) async fn unlock(&self, client: &Client, what: &str) -> Result<()> {
-        let sql = format!("SELECT pg_advisory_unlock({})", self.key(what));
-        self.run(client, "letting another process go on", &sql).await
-    }
-
-    /// The SQL expression of an advisory lock's key.
-    pub(super) fn key(&self, what: &str) -> String {
-        format!("hashtextextended({}, 0)", literal(&format!("tenantry:{what}")))
     }
 }

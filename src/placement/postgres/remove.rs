@@ -119,11 +119,12 @@ impl PgCluster {
         }
         // Ending the connections of a role needs its rights.
         let role = home.role()?;
+        self.begin_for(client, role).await?;
         if self.role_exists(client, role).await? {
             self.borrow_role(client, role).await?;
         }
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&home.database));
-        self.run(client, "dropping the database", &sql).await
+        self.commit(client).await?;
+        self.drop_database_named(client, &home.database).await
     }
 
     async fn relations(&self, client: &Client, schema: &str, kind: &str) -> Result<Vec<String>> {

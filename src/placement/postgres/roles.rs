@@ -21,13 +21,13 @@ impl PgCluster {
         password: &SecretString,
     ) -> Result<()> {
         let role = home.role()?;
-        self.lock(client, role).await?;
+        self.begin_for(client, role).await?;
         if self.role_exists(client, role).await? {
             self.renew_role(client, home, password, "LOGIN").await?;
         } else {
             let sql = format!(
-                "BEGIN; CREATE ROLE {} LOGIN INHERIT NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION \
-                 CONNECTION LIMIT {} PASSWORD {} IN ROLE {}; {}; COMMIT",
+                "CREATE ROLE {} LOGIN INHERIT NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION \
+                 CONNECTION LIMIT {} PASSWORD {} IN ROLE {}; {}",
                 ident(role),
                 self.limits.tenant_connections,
                 verifier(password),
@@ -36,11 +36,11 @@ impl PgCluster {
             );
             self.run(client, "creating the login role", &sql).await?;
         }
-        self.unlock(client, role).await
+        self.commit(client).await
     }
 
     /// Undoes what a tenant can do to its own role: another password, other settings. `login` is
-    /// `LOGIN` to open the role, or empty to leave that as it is.
+    /// `LOGIN` to open the role, or empty to leave that as it is. Inside the caller's transaction.
     async fn renew_role(
         &self,
         client: &Client,
@@ -51,7 +51,7 @@ impl PgCluster {
         let role = home.role()?;
         let doing = "renewing the login role";
         let mut sql = format!(
-            "BEGIN; ALTER ROLE {0} {login} CONNECTION LIMIT {1} PASSWORD {2}; ALTER ROLE {0} RESET ALL; ",
+            "ALTER ROLE {0} {login} CONNECTION LIMIT {1} PASSWORD {2}; ALTER ROLE {0} RESET ALL; ",
             ident(role),
             self.limits.tenant_connections,
             verifier(password)
@@ -75,7 +75,7 @@ impl PgCluster {
                 ),
             ));
         }
-        sql.push_str(&format!("{}; COMMIT", settings(home)?));
+        sql.push_str(&settings(home)?);
         self.run(client, doing, &sql).await
     }
 
@@ -89,12 +89,12 @@ impl PgCluster {
             let owner = self.owner().await?;
             let client = owner.client()?;
             let role = home.role()?;
-            self.lock(client, role).await?;
+            self.begin_for(client, role).await?;
             if !self.role_exists(client, role).await? {
                 return Err(self.role_missing(role));
             }
             self.renew_role(client, home, password, "").await?;
-            self.unlock(client, role).await?;
+            self.commit(client).await?;
             owner.keep();
             Ok(())
         })
@@ -126,28 +126,31 @@ impl PgCluster {
     /// Drops the role and everything that depends on it, in every database where something does.
     pub(super) async fn drop_role(&self, client: &Client, home: &Home) -> Result<()> {
         let role = home.role()?;
-        self.lock(client, role).await?;
-        if self.role_exists(client, role).await? {
-            self.borrow_role(client, role).await?;
-            let owned = format!("DROP OWNED BY {} CASCADE", ident(role));
-            let elsewhere = "SELECT DISTINCT d.datname::text FROM pg_shdepend s \
-                 JOIN pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid = s.refobjid \
-                 WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.datname <> current_database()";
-            let doing = "dropping what the login role has";
-            for row in self.rows(client, doing, elsewhere, &[&role]).await? {
-                let there = self.open(get(&row, 0)?).await?;
-                self.run(&there, doing, &owned).await?;
-            }
-            self.run(client, doing, &owned).await?;
-            let drop = format!("DROP ROLE IF EXISTS {}", ident(role));
-            match client.batch_execute(&drop).await {
-                Err(error) if !errors::is_any(&error, &[SqlState::UNDEFINED_OBJECT]) => {
-                    return Err(errors::explain(&self.name, "dropping the login role", &error));
-                }
+        let doing = "dropping the login role";
+        let gone = |error: &tokio_postgres::Error| errors::is_any(error, &[SqlState::UNDEFINED_OBJECT]);
+        self.begin_for(client, role).await?;
+        if !self.role_exists(client, role).await? {
+            return self.commit(client).await;
+        }
+        self.borrow_role(client, role).await?;
+        self.commit(client).await?;
+        let owned = format!("DROP OWNED BY {} CASCADE", ident(role));
+        let elsewhere = "SELECT DISTINCT d.datname::text FROM pg_shdepend s \
+             JOIN pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid = s.refobjid \
+             WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.datname <> current_database()";
+        for row in self.rows(client, doing, elsewhere, &[&role]).await? {
+            let there = self.open(get(&row, 0)?).await?;
+            match there.batch_execute(&owned).await {
+                Err(error) if !gone(&error) => return Err(errors::explain(&self.name, doing, &error)),
                 _ => {}
             }
         }
-        self.unlock(client, role).await
+        self.begin_for(client, role).await?;
+        if self.role_exists(client, role).await? {
+            self.borrow_role(client, role).await?;
+            self.run(client, doing, &format!("{owned}; DROP ROLE {}", ident(role))).await?;
+        }
+        self.commit(client).await
     }
 }
 

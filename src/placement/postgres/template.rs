@@ -16,7 +16,7 @@ use super::sql::{ident, literal};
 use super::{PgCluster, errors, get};
 
 impl PgCluster {
-    /// Makes sure that the template for `app` exists; the caller holds the lock `prepare`.
+    /// Makes sure that the template for `app` exists; the caller has the turn to prepare.
     pub(super) async fn ensure_template(&self, client: &Client, app: &AppSchema) -> Result<()> {
         let template = self.names.template(app);
         if self.database_exists(client, &template).await? {
@@ -24,8 +24,7 @@ impl PgCluster {
         }
         let scaffold = self.names.scaffold(app);
         let doing = "building the template database";
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&scaffold));
-        self.run(client, doing, &drop).await?;
+        self.drop_database_named(client, &scaffold).await?;
         let create = format!(
             "CREATE DATABASE {} TEMPLATE template0 STRATEGY wal_log {}",
             ident(&scaffold),
@@ -65,8 +64,8 @@ impl PgCluster {
         Ok(())
     }
 
-    /// Drops templates of other versions and what crashes left of unfinished ones; the caller holds
-    /// the lock `prepare`. One that is being copied right now stays until the next time.
+    /// Drops templates of other versions and what crashes left of unfinished ones; the caller has
+    /// the turn to prepare. One that is being copied right now stays until the next time.
     pub(super) async fn drop_old_templates(&self, client: &Client, app: &AppSchema) -> Result<()> {
         let doing = "dropping old template databases";
         for name in self.own_databases(client, &[self.names.templates(), self.names.scaffolds()]).await? {
@@ -82,6 +81,29 @@ impl PgCluster {
             }
         }
         Ok(())
+    }
+
+    /// Drops a database, whoever is connected to it. A server's own maintenance worker gives way to a
+    /// plain DROP only, other connections to a forced one only.
+    pub(super) async fn drop_database_named(&self, client: &Client, name: &str) -> Result<()> {
+        let gently = format!("DROP DATABASE IF EXISTS {}", ident(name));
+        let firmly = format!("{gently} WITH (FORCE)");
+        let mut last = None;
+        for sql in [&gently, &firmly, &gently, &firmly] {
+            match client.batch_execute(sql).await {
+                Ok(()) => return Ok(()),
+                Err(error)
+                    if errors::is_any(
+                        &error,
+                        &[SqlState::OBJECT_IN_USE, SqlState::INSUFFICIENT_PRIVILEGE],
+                    ) =>
+                {
+                    last = Some(errors::explain(&self.name, "dropping a database", &error));
+                }
+                Err(error) => return Err(errors::explain(&self.name, "dropping a database", &error)),
+            }
+        }
+        last.map_or(Ok(()), Err)
     }
 
     /// Databases whose names start with one of `prefixes`.

@@ -30,6 +30,8 @@ UNION ALL SELECT DISTINCT 'table ' || t.name, 'refers to ' || f.\"table\" || ' w
     FROM tables t JOIN pragma_foreign_key_list(t.name) f
     WHERE NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(t.name) g WHERE g.id = f.id
         AND g.\"from\" = 'tenant_id' AND (g.\"to\" = 'tenant_id' OR (g.\"to\" IS NULL AND g.seq = 0)))
+UNION ALL SELECT DISTINCT 'table ' || \"table\", 'has rows that refer to missing rows of ' || parent
+    FROM pragma_foreign_key_check
 ORDER BY 1, 2";
 
 /// Refuses a schema that would not work in each model.

@@ -22,6 +22,16 @@ pub(super) fn apply(connection: &Connection, app: &AppSchema) -> Result<Vec<i32>
         return Ok(Vec::new());
     }
     let doing = "migrating a file";
+    // A table is changed by building a new one and dropping the old one; with foreign keys on, the drop
+    // would delete every row that refers to it. They are checked as a whole before the commit instead.
+    connection.pragma_update(None, "foreign_keys", false).map_err(|error| failed(doing, &error))?;
+    let outcome = apply_pending(connection, app);
+    connection.pragma_update(None, "foreign_keys", true).map_err(|error| failed(doing, &error))?;
+    outcome
+}
+
+fn apply_pending(connection: &Connection, app: &AppSchema) -> Result<Vec<i32>> {
+    let doing = "migrating a file";
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
         .map_err(|error| failed(doing, &error))?;
     transaction.execute_batch(LEDGER).map_err(|error| failed(doing, &error))?;
