@@ -10,7 +10,7 @@ use crate::kernel::error::{Error, Result};
 use super::super::app_schema::{AppSchema, Script, Statement, pending};
 use super::super::home::{Engine, Home};
 use super::open::{self, failed};
-use super::{SqliteCluster, catalog};
+use super::{SqliteCluster, catalog, own_rows};
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS tenantry_migrations (\
      number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, \
@@ -48,6 +48,7 @@ fn apply_pending(connection: &Connection, app: &AppSchema) -> Result<Vec<i32>> {
             .map_err(|error| failed(doing, &error))?;
     }
     catalog::check(&transaction)?;
+    own_rows::keep(&transaction)?;
     transaction.commit().map_err(|error| failed(doing, &error))?;
     Ok(pending.iter().map(|migration| migration.number).collect())
 }

@@ -203,7 +203,7 @@ const WRITTEN: &str = r##"
     EXPLAIN ANALYZE DECLARE c CURSOR FOR SELECT 1  EXPLAIN ANALYZE REFRESH MATERIALIZED VIEW v
     SELECT xmlparse(document '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>')
     SELECT xpath('//a', '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>')
-    SELECT * FROM notes WHERE pg_sleep(0) IS NOT NULL  SELECT 1 FROM generate_series(1, 100000000)
+    SELECT * FROM notes WHERE pg_sleep(0) IS NOT NULL  SELECT 1 FROM generate_series(1, 100000)
     SELECT repeat('x', 10000000)  SELECT $1, $2  SELECT $99999
     WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM (SELECT * FROM r LIMIT 100000) x
     SELECT (SELECT count(*) FROM notes a, notes b, notes c)  SELECT cast(pg_backend_pid() AS text)::xml

@@ -35,7 +35,8 @@ async fn tenants(
 
 async fn twenty_tenants_share_three_connections(pg: &Pg) {
     let (_database, owner, all) = tenants(pg, 20, "small").await;
-    let door = Arc::new(TenantConnections::new(SETTINGS));
+    let settings = Settings { wait: Duration::from_secs(60), ..SETTINGS };
+    let door = Arc::new(TenantConnections::new(settings));
     door.set_budget("small", 3);
     let roles: Vec<String> = all.iter().map(|(_, role)| role.clone()).collect();
     let done = Arc::new(AtomicBool::new(false));

@@ -93,7 +93,7 @@ async fn rows_and_bytes_are_capped(pg: &Pg) {
     let run = async |sql: &str, access, caps| {
         w.door.query(&w.target, &statement(sql, &[]), access, caps).await.unwrap()
     };
-    let answer = run("SELECT * FROM generate_series(1, 100000000)", Access::Read, caps).await;
+    let answer = run("SELECT generate_series(1, 100000000)", Access::Read, caps).await;
     assert_eq!((answer.row_count, answer.rows.len(), answer.truncated), (3, 3, true));
     let answer = run("SELECT * FROM generate_series(1, 3)", Access::Read, caps).await;
     assert_eq!((answer.row_count, answer.truncated), (3, false));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenantry::placement::door::Access;
 
-use super::world::World;
+use super::world::{World, word};
 use crate::on_each_postgres;
 use crate::world::postgres::Pg;
 
@@ -82,7 +82,12 @@ async fn every_builtin_type_has_its_json(pg: &Pg) {
         ("ARRAY[1.10::numeric]", "numeric[]", json!(["1.10"])),
         ("ARRAY[int4range(1,2)]", "int4range[]", json!(["[1,2)"])),
     ] {
-        let answer = w.run(Access::Read, &format!("SELECT {sql} AS v"), &[]).await.unwrap();
+        let outcome = w.run(Access::Read, &format!("SELECT {sql} AS v"), &[]).await;
+        // Not every build of PostgreSQL has it.
+        if kind == "xml" && word(&outcome) == "0A000" {
+            continue;
+        }
+        let answer = outcome.unwrap();
         assert_eq!(answer.rows[0].values(), [value], "{sql}");
         assert_eq!(
             (answer.columns[0].name.as_str(), answer.columns[0].type_name.as_str()),

@@ -11,9 +11,14 @@ pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
 
 /// What a caller reads when a statement failed.
 pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
-    let rusqlite::Error::SqliteFailure(error, message) = error else { return Error::internal(error) };
+    let (error, message, position) = match error {
+        rusqlite::Error::SqliteFailure(error, message) => {
+            (error, message.unwrap_or_else(|| error.to_string()), None)
+        }
+        rusqlite::Error::SqlInputError { error, msg, sql, offset } => (error, msg, place(&sql, offset)),
+        other => return Error::internal(other),
+    };
     let code = error.extended_code;
-    let message = message.unwrap_or_else(|| error.to_string());
     match code & 0xff {
         ffi::SQLITE_IOERR
         | ffi::SQLITE_CORRUPT
@@ -23,7 +28,7 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
             return unreachable(message);
         }
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
-            return problem("55P03", "another write to this tenant's data did not end in time", None);
+            return problem("55P03", "another write to this tenant's data did not end in time", None, None);
         }
         _ => {}
     }
@@ -31,24 +36,29 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
     let hint =
         (sqlstate == "42501" && read_only).then(|| "this caller may only read this tenant's data".to_owned());
     let sqlstate = if hint.is_some() { "25006" } else { sqlstate };
-    problem(sqlstate, &message, hint)
+    problem(sqlstate, &message, hint, position)
+}
+
+/// The engine's byte offset as a character's number, from 1; it is negative when there is none.
+fn place(sql: &str, offset: i32) -> Option<u32> {
+    let before = sql.get(..usize::try_from(offset).ok()?)?;
+    u32::try_from(before.chars().count()).ok()?.checked_add(1)
 }
 
 /// A write by a caller who may only read, found before it ran.
 pub(super) fn read_only() -> Error {
     let hint = Some("this caller may only read this tenant's data".to_owned());
-    problem("25006", "cannot execute a write in a read-only transaction", hint)
+    problem("25006", "cannot execute a write in a read-only transaction", hint, None)
 }
 
-fn problem(sqlstate: &str, message: &str, hint: Option<String>) -> Error {
+fn problem(sqlstate: &str, message: &str, hint: Option<String>, position: Option<u32>) -> Error {
     Error::Sql(Box::new(SqlProblem {
         sqlstate: sqlstate.to_owned(),
         constraint: constraint(sqlstate, message),
         message: message.chars().take(2_000).collect(),
         detail: None,
         hint,
-        // The engine knows, but tells only builds of its driver for newer versions.
-        position: None,
+        position,
     }))
 }
 
@@ -68,6 +78,8 @@ fn sqlstate(code: i32, message: &str) -> &'static str {
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "23503",
         ffi::SQLITE_CONSTRAINT_NOTNULL => "23502",
         ffi::SQLITE_CONSTRAINT_CHECK => "23514",
+        // Ours on each table, which says so; see `placement::sqlite::own_rows`.
+        ffi::SQLITE_CONSTRAINT_TRIGGER if message.starts_with("CHECK constraint failed: ") => "23514",
         ffi::SQLITE_CONSTRAINT_TRIGGER => "P0001",
         ffi::SQLITE_CONSTRAINT_DATATYPE => "42804",
         _ => match code & 0xff {
