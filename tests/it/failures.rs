@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use tenantry::placement::{steps_run, store as placements};
+use tenantry::placement::{self, steps_run};
 use tenantry::server::doctor;
 
 use crate::world::doctor::{all_is_well, inventory, parts};
@@ -403,7 +403,7 @@ in_every_model! {
         server.with("tk_wrong_but_secret_0123456789").get("/v1/tenant").await.problem(401);
         let app = parts(&server).await;
         let id = acme.parse().unwrap();
-        let placement = app.db.read(move |conn| placements::get(conn, id)).await.unwrap();
+        let placement = app.db.read(move |conn| placement::get_in(conn, id)).await.unwrap();
         let of_role = steps_run::password(&app.vault, &placement).unwrap();
         let path = format!("/admin/v1/tenants/{acme}");
         server.operator().post(&format!("{path}/suspend"), json!({})).await.expect(200);

@@ -9,9 +9,12 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod attacks;
+mod cluster;
 mod crash;
 mod data_door;
 mod docs;
+mod door;
 mod failures;
 mod houses;
 mod http;

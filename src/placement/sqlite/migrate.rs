@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::kernel::error::{Error, Result};
 
 use super::open::{self, failed};
-use super::{SqliteCluster, catalog};
+use super::{SqliteCluster, catalog, own_rows};
 use crate::placement::app_schema::{AppSchema, Script, Statement, pending};
 use crate::placement::home::{Engine, Home};
 
@@ -48,6 +48,7 @@ fn apply_pending(connection: &Connection, app: &AppSchema) -> Result<Vec<i32>> {
             .map_err(|error| failed(doing, &error))?;
     }
     catalog::check(&transaction)?;
+    own_rows::keep(&transaction)?;
     transaction.commit().map_err(|error| failed(doing, &error))?;
     Ok(pending.iter().map(|migration| migration.number).collect())
 }

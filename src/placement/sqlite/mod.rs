@@ -6,6 +6,7 @@
 mod catalog;
 mod migrate;
 pub mod open;
+mod own_rows;
 
 use std::fs::File;
 use std::io;

@@ -99,3 +99,20 @@ macro_rules! in_every_model {
         }
     };
 }
+
+/// Makes tests of functions that take a [`postgres::Pg`]: each is run on PostgreSQL 15 and on the newest.
+#[macro_export]
+macro_rules! on_each_postgres {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres_15() {
+                super::$name($crate::world::postgres::Pg::fifteen()).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres_newest() {
+                super::$name($crate::world::postgres::Pg::newest()).await;
+            }
+        })+
+    };
+}

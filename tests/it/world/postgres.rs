@@ -170,6 +170,13 @@ impl TestDatabase {
         ask(&self.url, query)
     }
 
+    /// As [`Self::ask`], in another database that the owner may connect to.
+    pub fn ask_at(&self, database: &str, query: &str) -> Vec<String> {
+        let mut url = url::Url::parse(&self.url).unwrap();
+        url.set_path(database);
+        ask(url.as_ref(), query)
+    }
+
     /// This database's URL for another role, or another database of the same cluster.
     pub fn url_for(&self, role: &str, password: &str, database: &str) -> String {
         let mut url = url::Url::parse(&self.url).unwrap();

@@ -12,14 +12,13 @@ pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
 /// What a caller reads when a statement failed.
 pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
     let (error, message, position) = match error {
-        rusqlite::Error::SqliteFailure(error, message) => (error, message, None),
-        rusqlite::Error::SqlInputError { error, msg, sql, offset } => {
-            (error, Some(msg), position(&sql, offset))
+        rusqlite::Error::SqliteFailure(error, message) => {
+            (error, message.unwrap_or_else(|| error.to_string()), None)
         }
+        rusqlite::Error::SqlInputError { error, msg, sql, offset } => (error, msg, place(&sql, offset)),
         other => return Error::internal(other),
     };
     let code = error.extended_code;
-    let message = message.unwrap_or_else(|| error.to_string());
     match code & 0xff {
         ffi::SQLITE_IOERR
         | ffi::SQLITE_CORRUPT
@@ -40,10 +39,10 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
     problem(sqlstate, &message, hint, position)
 }
 
-/// A byte's place, counted in characters from 1.
-fn position(sql: &str, offset: std::ffi::c_int) -> Option<u32> {
-    let before = sql.get(..usize::try_from(offset).ok()?)?.chars().count();
-    u32::try_from(before).ok()?.checked_add(1)
+/// The engine's byte offset as a character's number, from 1; it is negative when there is none.
+fn place(sql: &str, offset: i32) -> Option<u32> {
+    let before = sql.get(..usize::try_from(offset).ok()?)?;
+    u32::try_from(before.chars().count()).ok()?.checked_add(1)
 }
 
 /// A write by a caller who may only read, found before it ran.
@@ -79,6 +78,8 @@ fn sqlstate(code: i32, message: &str) -> &'static str {
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "23503",
         ffi::SQLITE_CONSTRAINT_NOTNULL => "23502",
         ffi::SQLITE_CONSTRAINT_CHECK => "23514",
+        // Ours on each table, which says so; see `placement::sqlite::own_rows`.
+        ffi::SQLITE_CONSTRAINT_TRIGGER if message.starts_with("CHECK constraint failed: ") => "23514",
         ffi::SQLITE_CONSTRAINT_TRIGGER => "P0001",
         ffi::SQLITE_CONSTRAINT_DATATYPE => "42804",
         _ => match code & 0xff {

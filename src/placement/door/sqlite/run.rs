@@ -89,7 +89,14 @@ fn run(db: &Connection, sql: &str, params: &[Value], access: Access, caps: Caps)
     match batch.next() {
         Ok(None) => {}
         Ok(Some(_)) => return Err(gate::several()),
-        Err(error) => return Err(told(error)),
+        Err(error) => {
+            let mut error = told(error);
+            // It counts from the end of the first statement.
+            if let Error::Sql(problem) = &mut error {
+                problem.position = None;
+            }
+            return Err(error);
+        }
     }
     if access == Access::Read && !statement.readonly() {
         return Err(fault::read_only());

@@ -1,8 +1,8 @@
 //! The application's schema and queries in every model, and what the catalog refuses.
 
-use crate::*;
+use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_applications_queries_run_alike_everywhere() {
     let app = notes();
     let text = std::fs::read_to_string("examples/notes/queries.sql").unwrap();
@@ -33,7 +33,6 @@ async fn the_applications_queries_run_alike_everywhere() {
             drop(tenant);
             remove(&world.cluster, &home).await;
         }
-        world.end().await;
     }
     let cluster =
         Cluster::new("files", &format!("sqlite://{}", dir.path().display()).into(), Limits::default())
@@ -56,7 +55,7 @@ async fn the_applications_queries_run_alike_everywhere() {
     assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "{shapes:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_migration_reaches_every_model_and_a_bad_one_leaves_no_trace() {
     let good = "CREATE TABLE a (tenant_id uuid NOT NULL DEFAULT (current_tenant()), id bigint NOT NULL, PRIMARY KEY (tenant_id, id));";
     for world in World::all().await {
@@ -105,11 +104,10 @@ async fn a_later_migration_reaches_every_model_and_a_bad_one_leaves_no_trace() {
             remove(&world.cluster, home).await;
         }
         world.cluster.prepare(&second, &Isolation::ALL).await.unwrap();
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalog_refuses_what_the_lint_cannot_see() {
     // Each slips past a reader of single statements, through a function's text.
     let sneaky = [
@@ -157,6 +155,5 @@ async fn the_catalog_refuses_what_the_lint_cannot_see() {
         // The scaffolds that refused to become templates are cleared by the next that succeeds.
         world.cluster.prepare(&notes(), &Isolation::ALL).await.unwrap();
         assert!(world.cluster.inventory().await.unwrap().is_empty());
-        world.end().await;
     }
 }

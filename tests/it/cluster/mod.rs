@@ -1,14 +1,4 @@
 //! Homes in real clusters: built, checked, attacked and removed, in every model and on every engine.
-//!
-//! Needs PostgreSQL servers: `TENANTRY_TEST_PG` names them by the URLs of owner roles
-//! (`LOGIN CREATEROLE CREATEDB`, not superusers), separated by commas. Each test makes databases of its own.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops"
-)]
 
 mod hostile;
 mod life;
@@ -34,6 +24,8 @@ use tenantry::placement::sqlite::open::open_for_tenant;
 use tenantry::placement::steps::BuildStep;
 use tokio_postgres::{Client, Config};
 
+use crate::world::postgres::{Pg, TestDatabase};
+
 fn notes() -> AppSchema {
     AppSchema::load(Path::new("examples/notes/migrations")).unwrap()
 }
@@ -52,41 +44,22 @@ fn folder(dir: &tempfile::TempDir, migrations: &[(&str, &str)]) -> AppSchema {
     AppSchema::load(dir.path()).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' servers come from the environment")]
-fn servers() -> Vec<String> {
-    let told = std::env::var("TENANTRY_TEST_PG").unwrap_or_default();
-    let urls: Vec<String> =
-        told.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
-    assert!(
-        !urls.is_empty(),
-        "set TENANTRY_TEST_PG to the URL of a PostgreSQL owner role (LOGIN CREATEROLE CREATEDB) and its \
-         database, for instance postgres://owner:secret@127.0.0.1:5432/owner; several with commas"
-    );
-    urls
-}
-
-/// A cluster of its own in one server: a database that the owner made, dropped again at the end.
+/// A cluster in a database of its own, on one of the servers.
 struct World {
     cluster: Arc<Cluster>,
     url: String,
-    database: String,
-    owner: Client,
+    database: TestDatabase,
 }
 
 impl World {
     async fn all() -> Vec<Self> {
-        let mut worlds = Vec::new();
-        for url in servers() {
-            let owner = open(&Config::from_str(&url).unwrap()).await;
-            let database = format!("tt_{}", tenantry::kernel::entropy::base62(12).to_lowercase());
-            owner.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")).await.unwrap();
-            let (start, _) = url.rsplit_once('/').unwrap();
-            let own = format!("{start}/{database}");
-            let cluster =
-                Cluster::new("main", &own.clone().into(), Limits { connections: 6, ..Limits::default() });
-            worlds.push(Self { cluster: Arc::new(cluster.unwrap()), url: own, database, owner });
-        }
-        worlds
+        let world = |pg: &Pg| {
+            let database = pg.fresh_database();
+            let limits = Limits { connections: 6, ..Limits::default() };
+            let cluster = Cluster::new("main", &database.url.clone().into(), limits).unwrap();
+            Self { cluster: Arc::new(cluster), url: database.url.clone(), database }
+        };
+        Pg::each().iter().map(world).collect()
     }
 
     fn pg(&self) -> &PgCluster {
@@ -111,41 +84,6 @@ impl World {
         let secret = password();
         build(&self.cluster, &home, &secret, app).await;
         (home, secret)
-    }
-
-    async fn end(self) {
-        let groups: Vec<String> = self
-            .owner
-            .query(
-                "SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'tenantry_' || $1 || '%'",
-                &[&self.database],
-            )
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.get(0))
-            .collect();
-        let own = self.owner().await;
-        let templates = own
-            .query("SELECT datname::text FROM pg_database WHERE datname LIKE 'tenantry_tpl_' || substr(encode(sha256(current_database()::bytea), 'hex'), 1, 8) || '%'", &[])
-            .await
-            .unwrap();
-        drop(own);
-        drop(self.cluster);
-        for row in templates {
-            let name: String = row.get(0);
-            self.owner.batch_execute(&format!("DROP DATABASE {name}")).await.unwrap();
-        }
-        // A plain DROP sends the server's own workers away; ours end by themselves.
-        for _ in 0..100 {
-            if self.owner.batch_execute(&format!("DROP DATABASE IF EXISTS {}", self.database)).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        for group in groups {
-            self.owner.batch_execute(&format!("DROP ROLE {group}")).await.unwrap();
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A home from its first step to its last trace, on PostgreSQL.
 
-use crate::*;
+use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_step_taken_twice_equals_once_and_removal_leaves_nothing() {
     let app = notes();
     for world in World::all().await {
@@ -39,11 +39,10 @@ async fn each_step_taken_twice_equals_once_and_removal_leaves_nothing() {
         assert_eq!(count(&owner, "SELECT count(*) FROM app.notebooks").await, 0);
         assert_eq!(count(&owner, "SELECT count(*) FROM tenantry.migrations WHERE schema <> 'app'").await, 0);
         drop(owner);
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removal_takes_what_a_tenant_left_elsewhere() {
     let app = notes();
     for world in World::all().await {
@@ -65,11 +64,10 @@ async fn removal_takes_what_a_tenant_left_elsewhere() {
             remove(&world.cluster, &home).await;
         }
         assert!(world.cluster.inventory().await.unwrap().is_empty());
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_tenants_at_once_from_two_processes() {
     let app = notes();
     for world in World::all().await {
@@ -111,11 +109,10 @@ async fn eight_tenants_at_once_from_two_processes() {
             assert!(left.is_empty(), "{isolation}: {left:?}");
         }
         drop(other);
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_out_tenant_is_gone_and_comes_back() {
     let app = notes();
     for world in World::all().await {
@@ -156,11 +153,10 @@ async fn a_locked_out_tenant_is_gone_and_comes_back() {
             assert_eq!(code(&world.cluster.let_in(&home).await.unwrap_err()), "role_missing");
             world.cluster.lock_out(&home).await.unwrap();
         }
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_without_rights_is_told_which() {
     for world in World::all().await {
         let (home, secret) = {
@@ -182,7 +178,6 @@ async fn an_owner_without_rights_is_told_which() {
         assert_eq!(code(&wrong.ping().await.unwrap_err()), "cluster_login_refused");
         drop(poor);
         remove(&world.cluster, &home).await;
-        world.end().await;
     }
     let away =
         Cluster::new("away", &"postgres://u:hunter2@127.0.0.1:1/d".to_owned().into(), Limits::default())
@@ -192,7 +187,7 @@ async fn an_owner_without_rights_is_told_which() {
     assert!(error.to_string().contains("`away`") && !format!("{error:?}").contains("hunter2"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_homes_are_removed_in_pieces() {
     let mut ddl = String::new();
     for n in 0..70 {
@@ -229,11 +224,10 @@ async fn large_homes_are_removed_in_pieces() {
             remove(&world.cluster, &neighbour).await;
         }
         assert!(world.cluster.inventory().await.unwrap().is_empty());
-        world.end().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints times, asserts nothing"]
 async fn how_long_building_takes() {
     let app = notes();
@@ -258,6 +252,5 @@ async fn how_long_building_takes() {
             times.sort();
             println!("{isolation}: median {:?} µs", times[times.len() / 2]);
         }
-        world.end().await;
     }
 }

@@ -1,8 +1,8 @@
 //! Homes that are files.
 
-use crate::*;
+use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_homes_are_files() {
     let app = notes();
     let dir = tempfile::tempdir().unwrap();

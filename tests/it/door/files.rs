@@ -10,7 +10,7 @@ use tenantry::kernel::id::TenantId;
 use tenantry::placement::connections::{Settings, TenantConnections};
 use tenantry::placement::door::{Access, Answer, Caps, Place, Target};
 
-use crate::world::{CAPS, SETTINGS, counts, statement, until, word};
+use super::world::{CAPS, SETTINGS, counts, statement, until, word};
 
 struct File {
     door: Arc<TenantConnections>,

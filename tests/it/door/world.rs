@@ -10,6 +10,8 @@ use tenantry::placement::connections::{ClusterConnections, Settings, TenantConne
 use tenantry::placement::door::{Access, Answer, Caps, Place, Server, Statement, Target, Tls};
 use tokio_postgres::{Client, NoTls};
 
+use crate::world::postgres::{Pg, TestDatabase};
+
 pub const CAPS: Caps = Caps { rows: 1_000, bytes: 1 << 20, timeout: Duration::from_secs(10) };
 
 pub const SETTINGS: Settings = Settings {
@@ -20,25 +22,15 @@ pub const SETTINGS: Settings = Settings {
     idle_close: Duration::from_secs(60),
 };
 
-/// The owner's URL.
-#[expect(clippy::disallowed_methods, reason = "tests are told where PostgreSQL is by the environment")]
-pub fn owner_url() -> String {
-    let urls = std::env::var("TENANTRY_TEST_PG").expect(
-        "set TENANTRY_TEST_PG to the URL of an owner role on a throwaway PostgreSQL, for instance \
-         postgres://owner:secret@127.0.0.1:5432/door (LOGIN CREATEROLE CREATEDB, owning that database)",
-    );
-    urls.split(',').next().unwrap().trim().to_owned()
-}
-
-/// The server of the owner's URL, as a cluster of that name.
-pub fn server(cluster: &str) -> Arc<Server> {
-    let url = url::Url::parse(&owner_url()).unwrap();
+/// The server of a database, as a cluster of that name.
+pub fn server(database: &TestDatabase, cluster: &str) -> Arc<Server> {
+    let url = url::Url::parse(&database.url).unwrap();
     let host = url.host_str().unwrap().to_owned();
     Arc::new(Server { cluster: cluster.to_owned(), host, port: url.port().unwrap_or(5432), tls: Tls::Off })
 }
 
-pub async fn owner() -> Client {
-    let (client, connection) = tokio_postgres::connect(&owner_url(), NoTls).await.unwrap();
+pub async fn owner(database: &TestDatabase) -> Client {
+    let (client, connection) = tokio_postgres::connect(&database.url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
@@ -49,17 +41,19 @@ pub struct World {
     pub owner: Client,
     pub target: Target,
     pub role: String,
+    pub database: Arc<TestDatabase>,
 }
 
 impl World {
-    pub async fn new() -> Self {
-        Self::with(SETTINGS).await
+    pub async fn new(pg: &Pg) -> Self {
+        Self::with(pg, SETTINGS).await
     }
 
-    pub async fn with(settings: Settings) -> Self {
-        let owner = owner().await;
-        let (target, role) = tenant(&owner, server("main")).await;
-        Self { door: Arc::new(TenantConnections::new(settings)), owner, target, role }
+    pub async fn with(pg: &Pg, settings: Settings) -> Self {
+        let database = Arc::new(pg.fresh_database());
+        let owner = owner(&database).await;
+        let (target, role) = tenant(&owner, server(&database, "main"), &database.name).await;
+        Self { door: Arc::new(TenantConnections::new(settings)), owner, target, role, database }
     }
 
     /// Runs DDL as the owner, in the tenant's schema.
@@ -102,20 +96,25 @@ impl World {
     }
 }
 
-/// A tenant's role, schema and table.
-pub async fn tenant(owner: &Client, server: Arc<Server>) -> (Target, String) {
+/// A tenant's role, schema and table. The owner joins the role, to see and end its sessions.
+pub async fn tenant(owner: &Client, server: Arc<Server>, database: &str) -> (Target, String) {
     let tenant = TenantId::mint();
     let role = format!("t_{}", tenant.uuid().simple());
-    let database = url::Url::parse(&owner_url()).unwrap().path().trim_start_matches('/').to_owned();
     let setup = format!(
-        "CREATE ROLE \"{role}\" LOGIN PASSWORD 'pw-{role}'; CREATE SCHEMA \"{role}\"; \
+        "CREATE ROLE \"{role}\" LOGIN PASSWORD 'pw-{role}'; GRANT \"{role}\" TO CURRENT_USER; CREATE SCHEMA \"{role}\"; \
          GRANT USAGE ON SCHEMA \"{role}\" TO \"{role}\"; \
          CREATE TABLE \"{role}\".notes (id bigint PRIMARY KEY, body text NOT NULL); \
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"{role}\" TO \"{role}\""
     );
     owner.batch_execute(&setup).await.unwrap();
     let password = format!("pw-{role}").into();
-    let place = Place::Postgres { server, database, schema: role.clone(), role: role.clone(), password };
+    let place = Place::Postgres {
+        server,
+        database: database.to_owned(),
+        schema: role.clone(),
+        role: role.clone(),
+        password,
+    };
     (Target { tenant, generation: 1, place }, role)
 }
 

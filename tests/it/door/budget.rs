@@ -8,22 +8,35 @@ use serde_json::json;
 use tenantry::placement::connections::{Settings, TenantConnections};
 use tenantry::placement::door::{Access, Target};
 
-use crate::world::{CAPS, SETTINGS, counts, owner, server, statement, tenant, until, word};
+use super::world::{CAPS, SETTINGS, counts, owner, server, statement, tenant, until, word};
+use crate::on_each_postgres;
+use crate::world::postgres::{Pg, TestDatabase};
 
-async fn tenants(count: usize, cluster: &str) -> (tokio_postgres::Client, Vec<(Target, String)>) {
-    let owner = owner().await;
-    let server = server(cluster);
+on_each_postgres!(
+    twenty_tenants_share_three_connections,
+    waiting_ends_at_the_deadline_and_one_tenant_leaves_room_for_others,
+    the_connection_unused_for_longest_makes_room
+);
+
+async fn tenants(
+    pg: &Pg,
+    count: usize,
+    cluster: &str,
+) -> (TestDatabase, tokio_postgres::Client, Vec<(Target, String)>) {
+    let database = pg.fresh_database();
+    let owner = owner(&database).await;
+    let server = server(&database, cluster);
     let mut all = Vec::new();
     for _ in 0..count {
-        all.push(tenant(&owner, Arc::clone(&server)).await);
+        all.push(tenant(&owner, Arc::clone(&server), &database.name).await);
     }
-    (owner, all)
+    (database, owner, all)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_tenants_share_three_connections() {
-    let (owner, all) = tenants(20, "small").await;
-    let door = Arc::new(TenantConnections::new(SETTINGS));
+async fn twenty_tenants_share_three_connections(pg: &Pg) {
+    let (_database, owner, all) = tenants(pg, 20, "small").await;
+    let settings = Settings { wait: Duration::from_secs(60), ..SETTINGS };
+    let door = Arc::new(TenantConnections::new(settings));
     door.set_budget("small", 3);
     let roles: Vec<String> = all.iter().map(|(_, role)| role.clone()).collect();
     let done = Arc::new(AtomicBool::new(false));
@@ -60,9 +73,8 @@ async fn twenty_tenants_share_three_connections() {
     assert!(stats.open <= 3);
 }
 
-#[tokio::test]
-async fn waiting_ends_at_the_deadline_and_one_tenant_leaves_room_for_others() {
-    let (_owner, all) = tenants(2, "small").await;
+async fn waiting_ends_at_the_deadline_and_one_tenant_leaves_room_for_others(pg: &Pg) {
+    let (_database, _owner, all) = tenants(pg, 2, "small").await;
     let settings = Settings {
         max_connections: 3,
         max_in_flight_per_tenant: 10,
@@ -90,9 +102,8 @@ async fn waiting_ends_at_the_deadline_and_one_tenant_leaves_room_for_others() {
     assert_eq!(counts(&door).waiting, 0);
 }
 
-#[tokio::test]
-async fn the_connection_unused_for_longest_makes_room() {
-    let (owner, all) = tenants(3, "small").await;
+async fn the_connection_unused_for_longest_makes_room(pg: &Pg) {
+    let (_database, owner, all) = tenants(pg, 3, "small").await;
     let door = TenantConnections::new(Settings { max_connections: 2, ..SETTINGS });
     let sessions = async |role: &String| -> i64 {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1";

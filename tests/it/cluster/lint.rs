@@ -1,6 +1,6 @@
 //! Reading the application's migrations and saying what is wrong with them.
 
-use crate::*;
+use super::*;
 
 #[test]
 fn the_lint_names_file_line_and_remedy() {

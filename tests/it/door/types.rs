@@ -3,11 +3,19 @@
 use serde_json::{Value, json};
 use tenantry::placement::door::Access;
 
-use crate::world::World;
+use super::world::{World, word};
+use crate::on_each_postgres;
+use crate::world::postgres::Pg;
 
-#[tokio::test]
-async fn every_builtin_type_has_its_json() {
-    let w = World::new().await;
+on_each_postgres!(
+    every_builtin_type_has_its_json,
+    digits_inside_json_survive_on_the_wire,
+    types_of_the_application_are_looked_up,
+    whole_catalogs_can_be_read
+);
+
+async fn every_builtin_type_has_its_json(pg: &Pg) {
+    let w = World::new(pg).await;
     for (sql, kind, value) in [
         ("true", "bool", json!(true)),
         ("1::int2", "int2", json!(1)),
@@ -74,7 +82,12 @@ async fn every_builtin_type_has_its_json() {
         ("ARRAY[1.10::numeric]", "numeric[]", json!(["1.10"])),
         ("ARRAY[int4range(1,2)]", "int4range[]", json!(["[1,2)"])),
     ] {
-        let answer = w.run(Access::Read, &format!("SELECT {sql} AS v"), &[]).await.unwrap();
+        let outcome = w.run(Access::Read, &format!("SELECT {sql} AS v"), &[]).await;
+        // Not every build of PostgreSQL has it.
+        if kind == "xml" && word(&outcome) == "0A000" {
+            continue;
+        }
+        let answer = outcome.unwrap();
         assert_eq!(answer.rows[0].values(), [value], "{sql}");
         assert_eq!(
             (answer.columns[0].name.as_str(), answer.columns[0].type_name.as_str()),
@@ -86,16 +99,14 @@ async fn every_builtin_type_has_its_json() {
     assert!(money.as_str().unwrap().contains("12.50"), "{money}");
 }
 
-#[tokio::test]
-async fn digits_inside_json_survive_on_the_wire() {
-    let w = World::new().await;
+async fn digits_inside_json_survive_on_the_wire(pg: &Pg) {
+    let w = World::new(pg).await;
     let answer = w.read("SELECT '{\"n\": 12345678901234567890.12345678901234567890}'::json").await;
     assert_eq!(answer.rows[0].json(), "[{\"n\": 12345678901234567890.12345678901234567890}]");
 }
 
-#[tokio::test]
-async fn types_of_the_application_are_looked_up() {
-    let w = World::new().await;
+async fn types_of_the_application_are_looked_up(pg: &Pg) {
+    let w = World::new(pg).await;
     w.ddl(
         "CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN age AS int CHECK (value > 0); \
          CREATE DOMAIN tags AS text[]; CREATE TYPE pair AS (a int, b text); CREATE TYPE span AS RANGE (subtype = float8); \
@@ -117,7 +128,8 @@ async fn types_of_the_application_are_looked_up() {
     // As parameters too, also on a connection that has not met them yet.
     let other = World {
         door: tenantry_door(),
-        owner: crate::world::owner().await,
+        owner: super::world::owner(&w.database).await,
+        database: w.database.clone(),
         target: w.target.clone(),
         role: w.role.clone(),
     };
@@ -128,12 +140,11 @@ async fn types_of_the_application_are_looked_up() {
 }
 
 fn tenantry_door() -> std::sync::Arc<tenantry::placement::connections::TenantConnections> {
-    std::sync::Arc::new(tenantry::placement::connections::TenantConnections::new(crate::world::SETTINGS))
+    std::sync::Arc::new(tenantry::placement::connections::TenantConnections::new(super::world::SETTINGS))
 }
 
-#[tokio::test]
-async fn whole_catalogs_can_be_read() {
-    let w = World::new().await;
+async fn whole_catalogs_can_be_read(pg: &Pg) {
+    let w = World::new(pg).await;
     for table in
         ["pg_class", "pg_type", "pg_proc", "pg_attribute", "pg_settings", "pg_stat_activity", "pg_index"]
     {

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 use tenantry::placement::door::Access;
 
-use crate::world::{World, word};
+use super::world::{World, word};
+use crate::on_each_postgres;
+use crate::world::postgres::Pg;
 
-#[tokio::test]
-async fn values_arrive_as_their_type() {
-    let w = World::new().await;
+on_each_postgres!(values_arrive_as_their_type, what_does_not_fit_is_named, changes_report_how_many_rows);
+
+async fn values_arrive_as_their_type(pg: &Pg) {
+    let w = World::new(pg).await;
     for (kind, value, shown) in [
         ("int8", json!(9_007_199_254_740_993i64), json!("9007199254740993")),
         ("int4", json!(2.0), json!(2)),
@@ -38,9 +41,8 @@ async fn values_arrive_as_their_type() {
     }
 }
 
-#[tokio::test]
-async fn what_does_not_fit_is_named() {
-    let w = World::new().await;
+async fn what_does_not_fit_is_named(pg: &Pg) {
+    let w = World::new(pg).await;
     for (sql, params, outcome) in [
         ("SELECT $1::bytea, $2::bytea", vec![json!("AA=="), json!("?")], "/params/1"),
         ("SELECT $1::int, $2::int", vec![json!(1)], "/params/1"),
@@ -60,9 +62,8 @@ async fn what_does_not_fit_is_named() {
     assert_eq!(w.sessions().await, 1, "none of these costs a connection");
 }
 
-#[tokio::test]
-async fn changes_report_how_many_rows() {
-    let w = World::new().await;
+async fn changes_report_how_many_rows(pg: &Pg) {
+    let w = World::new(pg).await;
     let insert = "INSERT INTO notes VALUES ($1, $2), ($3, $4)";
     let params = [json!(1), json!("a"), json!(2), json!("b")];
     let answer = w.run(Access::Write, insert, &params).await.unwrap();

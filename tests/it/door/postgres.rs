@@ -7,7 +7,19 @@ use serde_json::json;
 use tenantry::placement::connections::Settings;
 use tenantry::placement::door::{Access, Place, Server, Target};
 
-use crate::world::{CAPS, SETTINGS, World, counts, statement, until, word};
+use super::world::{CAPS, SETTINGS, World, counts, statement, until, word};
+use crate::on_each_postgres;
+use crate::world::postgres::Pg;
+
+on_each_postgres!(
+    a_connection_that_died_while_idle_is_replaced,
+    a_connection_that_dies_under_a_statement_is_reported,
+    wrong_credentials_are_told_from_an_absent_server,
+    md5_and_other_ways_to_sign_in,
+    an_older_placement_is_refused_and_its_connections_go,
+    unused_connections_are_closed,
+    a_deferred_constraint_fails_at_the_end_and_nothing_stays
+);
 
 /// Ends all sessions of the tenant's role, as a restart of the server would.
 async fn kill(w: &World) {
@@ -15,9 +27,8 @@ async fn kill(w: &World) {
     w.owner.execute(sql, &[&w.role]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_connection_that_died_while_idle_is_replaced() {
-    let w = World::new().await;
+async fn a_connection_that_died_while_idle_is_replaced(pg: &Pg) {
+    let w = World::new(pg).await;
     for access in [Access::Read, Access::Write] {
         for params in [vec![], vec![json!(1)]] {
             let sql = if params.is_empty() { "SELECT 1" } else { "SELECT $1::int" };
@@ -36,9 +47,8 @@ async fn a_connection_that_died_while_idle_is_replaced() {
     assert_eq!(counts(&w.door).open, 1);
 }
 
-#[tokio::test]
-async fn a_connection_that_dies_under_a_statement_is_reported() {
-    let w = World::new().await;
+async fn a_connection_that_dies_under_a_statement_is_reported(pg: &Pg) {
+    let w = World::new(pg).await;
     let (door, target) = (w.door.clone(), w.target.clone());
     let running = tokio::spawn(async move {
         door.query(&target, &statement("SELECT pg_sleep(60)", &[]), Access::Write, CAPS).await
@@ -51,9 +61,8 @@ async fn a_connection_that_dies_under_a_statement_is_reported() {
     assert_eq!(w.one("SELECT 1").await, json!(1));
 }
 
-#[tokio::test]
-async fn wrong_credentials_are_told_from_an_absent_server() {
-    let w = World::new().await;
+async fn wrong_credentials_are_told_from_an_absent_server(pg: &Pg) {
+    let w = World::new(pg).await;
     let at = |change: &dyn Fn(&mut Place)| {
         let mut place = w.target.place.clone();
         change(&mut place);
@@ -83,9 +92,8 @@ async fn wrong_credentials_are_told_from_an_absent_server() {
     assert_eq!(counts(&w.door).open, 1, "failures cost no place");
 }
 
-#[tokio::test]
-async fn md5_and_other_ways_to_sign_in() {
-    let w = World::new().await;
+async fn md5_and_other_ways_to_sign_in(pg: &Pg) {
+    let w = World::new(pg).await;
     let change = format!("SET password_encryption = 'md5'; ALTER ROLE \"{0}\" PASSWORD 'pw-{0}'", w.role);
     w.owner.batch_execute(&change).await.unwrap();
     // With `scram-sha-256` in pg_hba an md5 secret is refused; with `md5` or `trust` it is taken.
@@ -93,9 +101,8 @@ async fn md5_and_other_ways_to_sign_in() {
     assert!(["ok", "database_credentials_refused"].contains(&outcome.as_str()), "{outcome}");
 }
 
-#[tokio::test]
-async fn an_older_placement_is_refused_and_its_connections_go() {
-    let w = World::new().await;
+async fn an_older_placement_is_refused_and_its_connections_go(pg: &Pg) {
+    let w = World::new(pg).await;
     w.one("SELECT 1").await;
     let next = Target { generation: 2, ..w.target.clone() };
     let run = async |target: &Target| {
@@ -106,18 +113,16 @@ async fn an_older_placement_is_refused_and_its_connections_go() {
     until("the old connection is closed", async || w.sessions().await == 1).await;
 }
 
-#[tokio::test]
-async fn unused_connections_are_closed() {
-    let w = World::with(Settings { idle_close: Duration::ZERO, ..SETTINGS }).await;
+async fn unused_connections_are_closed(pg: &Pg) {
+    let w = World::with(pg, Settings { idle_close: Duration::ZERO, ..SETTINGS }).await;
     w.one("SELECT 1").await;
     assert_eq!(w.sessions().await, 1);
     w.door.sweep();
     until("it is closed", async || w.sessions().await == 0 && counts(&w.door).open == 0).await;
 }
 
-#[tokio::test]
-async fn a_deferred_constraint_fails_at_the_end_and_nothing_stays() {
-    let w = World::new().await;
+async fn a_deferred_constraint_fails_at_the_end_and_nothing_stays(pg: &Pg) {
+    let w = World::new(pg).await;
     w.ddl(
         "CREATE TABLE parents (id int PRIMARY KEY); \
          CREATE TABLE children (parent int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
