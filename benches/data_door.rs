@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use bare_driver::Given;
+use bare_driver::{Given, Home};
 use serde_json::{Value, json};
 use support::floor::{self, Floor};
 use support::http::{Http, encode};
@@ -33,7 +33,7 @@ const ROWS: usize = 1_000;
 const CONNECTIONS: [usize; 2] = [1, 16];
 /// Both engines take it as it stands; the key of every table begins with the tenant.
 const SQL: &str = "SELECT CAST(id AS text) AS id, name, archived, CAST(created_at AS text) AS created_at \
-                   FROM notebooks WHERE tenant_id = current_tenant() AND name = $1";
+                   FROM notebooks WHERE tenant_id = $1 AND name = $2";
 
 fn fill(engine: &str) -> String {
     match engine {
@@ -59,7 +59,16 @@ fn main() {
     println!("PostgreSQL {}, SQLite {}, log level {}", postgres.version, rusqlite::version(), options.log);
     println!(
         "{:18} {:>5} {:>9} {:>9} {:>9} {:>20} {:>20} {:>8} {:>8} {:>8}",
-        "point read", "conns", "ours/s", "actix/s", "driver/s", "ours/actix", "ours/driver", "p99 ms", "actix", "driver"
+        "point read",
+        "conns",
+        "ours/s",
+        "actix/s",
+        "driver/s",
+        "ours/actix",
+        "ours/driver",
+        "p99 ms",
+        "actix",
+        "driver"
     );
     let mut figures = Vec::new();
     for (engine, isolation) in
@@ -71,41 +80,56 @@ fn main() {
         }
     }
     if options.json {
-        println!("{}", json!({ "bench": "data_door", "machine": machine, "postgres": postgres.version, "figures": figures }));
+        println!(
+            "{}",
+            json!({ "bench": "data_door", "machine": machine, "postgres": postgres.version, "figures": figures })
+        );
     }
 }
 
 fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options: &Options) -> Vec<Value> {
-    let mut settings = vec![("TENANCY__ISOLATION", isolation.to_owned()), ("LOG__LEVEL", options.log.clone())];
+    let mut settings =
+        vec![("TENANCY__ISOLATION", isolation.to_owned()), ("LOG__LEVEL", options.log.clone())];
     if engine == "postgres" {
         let url = postgres.database(&format!("door_{isolation}"));
         settings.extend([("STORE__URL", url.clone()), ("CLUSTERS__MAIN__URL", url)]);
     }
     let program = Program::start(&settings);
     let all = tenants::settle(&program, 0, TENANTS);
+    let mut uuids = Vec::new();
     for tenant in &all {
         let mut http = Http::connect(program.address, Some(&tenant.key));
         http.json("POST", "/v1/query", Some(&json!({ "sql": fill(engine) })), 200);
+        let asked = json!({ "sql": "SELECT CAST(tenant_id AS text) FROM notebooks LIMIT 1" });
+        let own = http.json("POST", "/v1/query", Some(&asked), 200);
+        uuids.push(own["rows"][0][0].as_str().unwrap().to_owned());
     }
     let service = tenants::service_key(&program, &["routes:read", "routes:credentials"]);
     let mut routes = Http::connect(program.address, Some(&service));
-    let homes = all.iter().map(|tenant| {
+    let homes = all.iter().zip(&uuids).map(|(tenant, uuid)| {
         let route = routes.json("GET", &format!("/v1/routes/{}", tenant.slug), None, 200);
-        (route["url"].as_str().unwrap().to_owned(), route["schema"].as_str().unwrap_or("").to_owned())
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        Home { url: text(&route["url"]), schema: text(&route["schema"]), tenant: uuid.clone() }
     });
     let given = Given { sqlite: engine == "sqlite", sql: SQL.to_owned(), homes: homes.collect() };
     let floor = Floor::start(&given);
 
-    let body = |number: usize| json!({ "sql": SQL, "params": [format!("book-{}", 100 + number * 100)] });
-    let seen = Http::connect(program.address, Some(&all[0].key)).json("POST", "/v1/query", Some(&body(0)), 200);
-    let bare = Http::connect(floor.address, None).json("POST", "/v1/query/0", Some(&body(0)), 200);
+    let body = |at: usize, number: usize| json!({ "sql": SQL, "params": [uuids[at], format!("book-{}", 100 + number * 100)] });
+    let seen =
+        Http::connect(program.address, Some(&all[0].key)).json("POST", "/v1/query", Some(&body(0, 0)), 200);
+    let bare = Http::connect(floor.address, None).json("POST", "/v1/query/0", Some(&body(0, 0)), 200);
     assert_eq!(seen["rows"][0][1], "book-100", "{seen}");
     assert_eq!(seen["rows"][0].as_array().map(Vec::len), bare["rows"][0].as_array().map(Vec::len), "{bare}");
 
     // Each connection of the load begins at another request, so that tenants are used evenly.
     let requests = |path: &dyn Fn(usize) -> String, key: &dyn Fn(usize) -> Option<String>| {
         let one = |at: usize| {
-            encode("POST", &path(at % TENANTS), key(at % TENANTS).as_deref(), Some(&body(at / TENANTS)))
+            encode(
+                "POST",
+                &path(at % TENANTS),
+                key(at % TENANTS).as_deref(),
+                Some(&body(at % TENANTS, at / TENANTS)),
+            )
         };
         Arc::new((0..TENANTS * 8).map(one).collect::<Vec<_>>())
     };
@@ -113,10 +137,13 @@ fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options
         address: program.address,
         requests: requests(&|_| "/v1/query".to_owned(), &|at| Some(all[at].key.clone())),
     };
-    let actix = Load { address: floor.address, requests: requests(&|at| format!("/v1/query/{at}"), &|_| None) };
+    let actix =
+        Load { address: floor.address, requests: requests(&|at| format!("/v1/query/{at}"), &|_| None) };
     CONNECTIONS
         .iter()
-        .map(|connections| compare(name, &Sides { ours: &ours, actix: &actix, driver: &given }, *connections, options))
+        .map(|connections| {
+            compare(name, &Sides { ours: &ours, actix: &actix, driver: &given }, *connections, options)
+        })
         .collect()
 }
 
@@ -158,9 +185,7 @@ fn compare(name: &str, sides: &Sides<'_>, connections: usize, options: &Options)
         late(&actix).median,
         late(&driver).median,
     );
-    let side = |side: &[Measured]| {
-        json!({ "per_second": Spread::of(rate(side)).json(), "p50_ms": half(side).json(), "p99_ms": late(side).json() })
-    };
+    let side = |side: &[Measured]| json!({ "per_second": Spread::of(rate(side)).json(), "p50_ms": half(side).json(), "p99_ms": late(side).json() });
     json!({
         "place": name, "connections": connections,
         "ours": side(&ours), "actix": side(&actix), "driver": side(&driver),

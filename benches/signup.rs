@@ -49,7 +49,8 @@ impl Commit {
         let (client, insert) = runtime.block_on(async {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
             tokio::spawn(connection);
-            let table = "CREATE TABLE floor (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text NOT NULL)";
+            let table =
+                "CREATE TABLE floor (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text NOT NULL)";
             client.batch_execute(table).await.unwrap();
             let insert = client.prepare("INSERT INTO floor (word) VALUES ($1)").await.unwrap();
             (client, insert)
@@ -199,6 +200,9 @@ fn main() {
         }
     }
     if options.json {
-        println!("{}", json!({ "bench": "signup", "machine": machine, "postgres": postgres.version, "figures": figures }));
+        println!(
+            "{}",
+            json!({ "bench": "signup", "machine": machine, "postgres": postgres.version, "figures": figures })
+        );
     }
 }

@@ -33,8 +33,9 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// What these times, in nanoseconds, come to when they were taken in so long.
-    pub fn of(mut times: Vec<u64>, lasting: Duration) -> Self {
+    /// What these times, in nanoseconds, come to when the first was begun at `from` and the last ends now.
+    pub fn of(mut times: Vec<u64>, from: Instant) -> Self {
+        let lasting = from.elapsed();
         times.sort_unstable();
         let times: Vec<f64> = times.into_iter().map(|nanos| nanos as f64 / 1e6).collect();
         Self {
@@ -67,7 +68,7 @@ impl Load {
             }
             times
         });
-        Measured::of(times, lasting)
+        Measured::of(times, from)
     }
 
     async fn connection(&self, first: usize, from: Instant, until: Instant) -> Vec<u64> {
@@ -79,7 +80,7 @@ impl Load {
         let mut at = first;
         loop {
             let began = Instant::now();
-            if began >= until {
+            if began >= until && !times.is_empty() {
                 return times;
             }
             let turn = at % self.requests.len();

@@ -48,6 +48,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        drop(Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres")).args(["remove", self.dir.to_str().unwrap()]).status());
+        drop(
+            Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres"))
+                .args(["remove", self.dir.to_str().unwrap()])
+                .status(),
+        );
     }
 }
