@@ -1,0 +1,115 @@
+//! The load generator: some connections, each with one request under way at a time. It shares the machine
+//! with what it measures, so it does next to nothing: requests are bytes made beforehand, and an answer's
+//! length is read from the first one and then only counted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::http::bounds;
+use super::stats::quantile;
+
+/// What to send where.
+#[derive(Clone)]
+pub struct Load {
+    /// The server.
+    pub address: SocketAddr,
+    /// The requests, in turn; connections begin at different ones.
+    pub requests: Arc<Vec<Vec<u8>>>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Answers per second.
+    pub per_second: f64,
+    /// The median time to an answer, in milliseconds.
+    pub p50: f64,
+    /// The time that one answer in a hundred exceeds, in milliseconds.
+    pub p99: f64,
+}
+
+impl Measured {
+    /// What these times, in nanoseconds, come to when the first was begun at `from` and the last ends now.
+    pub fn of(mut times: Vec<u64>, from: Instant) -> Self {
+        let lasting = from.elapsed();
+        times.sort_unstable();
+        let times: Vec<f64> = times.into_iter().map(|nanos| nanos as f64 / 1e6).collect();
+        Self {
+            per_second: times.len() as f64 / lasting.as_secs_f64(),
+            p50: quantile(&times, 0.5),
+            p99: quantile(&times, 0.99),
+        }
+    }
+}
+
+impl Load {
+    /// Sends for `warm`, then measures for `lasting`. Any answer but 200 ends the bench.
+    pub fn run(&self, connections: usize, warm: Duration, lasting: Duration) -> Measured {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let from = Instant::now() + warm;
+        let until = from + lasting;
+        let times = runtime.block_on(async {
+            let all: Vec<_> = (0..connections)
+                .map(|at| {
+                    let load = self.clone();
+                    tokio::spawn(async move { load.connection(at, from, until).await })
+                })
+                .collect();
+            let mut times = Vec::new();
+            for one in all {
+                let grace = Duration::from_secs(30);
+                let left = until.saturating_duration_since(Instant::now()) + grace;
+                let done = tokio::time::timeout(left, one).await.expect("an answer never came to its end");
+                times.extend(done.unwrap());
+            }
+            times
+        });
+        Measured::of(times, from)
+    }
+
+    async fn connection(&self, first: usize, from: Instant, until: Instant) -> Vec<u64> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut lengths = vec![None; self.requests.len()];
+        let mut buffer = vec![0; 64 * 1024];
+        let mut times = Vec::with_capacity(1 << 16);
+        let mut at = first;
+        loop {
+            let began = Instant::now();
+            if began >= until && !times.is_empty() {
+                return times;
+            }
+            let turn = at % self.requests.len();
+            stream.write_all(&self.requests[turn]).await.unwrap();
+            let mut filled = 0;
+            loop {
+                let read = stream.read(&mut buffer[filled..]).await.unwrap();
+                assert!(read > 0, "the server closed the connection");
+                filled += read;
+                let length = match lengths[turn] {
+                    Some(length) => length,
+                    None => match bounds(&buffer[..filled]) {
+                        Some((_, end)) => *lengths[turn].insert(end),
+                        None => continue,
+                    },
+                };
+                if filled >= length {
+                    assert!(
+                        filled == length && buffer.starts_with(b"HTTP/1.1 200"),
+                        "not the answer it was: {}",
+                        String::from_utf8_lossy(&buffer[..filled])
+                    );
+                    break;
+                }
+            }
+            if began >= from {
+                times.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
+            }
+            at += 1;
+        }
+    }
+}

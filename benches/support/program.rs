@@ -1,0 +1,77 @@
+//! Our own program, as it is released, on a free port in a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::WORKERS;
+use super::http::Http;
+
+/// The operator key that it is started with.
+const OPERATOR_KEY: &str = "an-operator-key-for-the-benches-only-0123456789";
+
+/// A running server; killed on drop.
+pub struct Program {
+    child: Child,
+    folder: tempfile::TempDir,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Program {
+    /// Starts it with these settings on top of its defaults, written as in the environment without their
+    /// prefix. Its log is written and thrown away.
+    pub fn start(settings: &[(&str, String)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("tenantry-bench-").tempdir().unwrap();
+        let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/notes/migrations");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.arg("serve").current_dir(folder.path()).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("TENANTRY_DATA_DIR", folder.path().join("data"));
+        command.env("TENANTRY_SERVER__BIND", "127.0.0.1:0");
+        command.env("TENANTRY_SERVER__WORKERS", WORKERS.to_string());
+        command.env("TENANTRY_APPLICATION__MIGRATIONS_DIR", migrations);
+        command.env("TENANTRY_LOG__FORMAT", "json");
+        command.env("TENANTRY_BOOTSTRAP_OPERATOR_KEY", OPERATOR_KEY);
+        for (key, value) in settings {
+            command.env(format!("TENANTRY_{key}"), value);
+        }
+        let mut child = command.spawn().unwrap();
+        let told = folder.path().join("data/server.addr");
+        let began = Instant::now();
+        let address = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended with {status} instead of listening");
+            }
+            match std::fs::read_to_string(&told).ok().and_then(|text| text.parse().ok()) {
+                Some(address) => break address,
+                None => assert!(began.elapsed() < Duration::from_secs(60), "the server does not listen"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Self { child, folder, address }
+    }
+
+    /// A connection of the operator's.
+    pub fn operator(&self) -> Http {
+        Http::connect(self.address, Some(OPERATOR_KEY))
+    }
+
+    /// A connection of nobody's.
+    pub fn nobody(&self) -> Http {
+        Http::connect(self.address, None)
+    }
+
+    /// The folder it was started in.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
