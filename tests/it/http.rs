@@ -226,3 +226,16 @@ async fn garbage_on_the_wire_ends_the_connection_and_not_the_server() {
     }
     server.nobody().get("/healthz").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_server_that_is_told_to_end_ends_well_and_finds_everything_again() {
+    let mut server = Server::embedded();
+    let acme = server.settle("Acme").await;
+    acme.program.query("INSERT INTO notebooks (name) VALUES ('Ideas')", json!([])).await.expect(200);
+    assert!(server.stop(), "{}", server.log());
+    assert!(!server.data_dir().join("server.addr").exists(), "nobody is sent to where it was");
+    server.set("LOG__LEVEL", "warn");
+    server.start();
+    let seen = server.with(&acme.key).query("SELECT name FROM notebooks", json!([])).await.expect(200);
+    assert_eq!(seen["rows"], json!([["Ideas"]]));
+}

@@ -238,6 +238,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "cargo shows it with the test that failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
