@@ -511,7 +511,7 @@ async fn mend(app: &App, mend: &Mend) -> Result<()> {
             app.wake.work();
             Ok(())
         }
-        Mend::Open { kind, tenant } => open_operation(app, *kind, *tenant).await,
+        Mend::Open { kind, tenant } => open_operation(app, kind, *tenant).await,
         Mend::Retire { tenant } => retire(app, *tenant).await,
     }
 }
