@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,17 +16,22 @@ use crate::http::idempotency::{InProgress, Key};
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::Result;
-use crate::kernel::id::TenantId;
+use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::vault::Vault;
 use crate::keys::ring::Ring;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::onboarding::removal;
+use crate::placement::access;
 use crate::placement::clusters::Clusters;
 use crate::placement::connections::TenantConnections;
 use crate::placement::router::Router;
-use crate::tenants::Tenant;
+use crate::tenants::{State, Tenant};
+use crate::work;
 use crate::work::runner::Wake;
+
+/// How long a suspension or resumption waits for its cluster before it answers.
+const INLINE_ACCESS: Duration = Duration::from_secs(5);
 
 /// The parts.
 pub struct Parts {
@@ -94,6 +100,19 @@ impl App {
         self.router.forget(tenant).await;
     }
 
+    /// Carries a tenant's suspension or resumption out on its cluster before the command answers. What does
+    /// not come about in time is left to the operation, which goes on trying.
+    pub async fn apply_access(&self, tenant: TenantId, operation: OperationId) {
+        let applied = tokio::time::timeout(INLINE_ACCESS, access::apply(self, tenant)).await;
+        if matches!(applied, Ok(Ok(()))) {
+            let now = self.clock.now();
+            let recorded = self.db.write(move |conn| work::store::complete_in(conn, operation, now)).await;
+            if let Err(error) = recorded {
+                tracing::debug!(error = %error, "an operation will find its work done");
+            }
+        }
+    }
+
     /// A tenant was made: work may be due, and the stock may be short.
     pub fn new_tenant(&self) {
         self.wake.work();
@@ -112,15 +131,21 @@ impl App {
 /// Keeps this process's memory in step with what other replicas do.
 pub struct Forgetter(pub App);
 
+impl Forgetter {
+    async fn is_active(&self, tenant: TenantId) -> bool {
+        let resident = self.0.router.by_id(&self.0.db, &self.0.vault, tenant).await;
+        resident.is_ok_and(|resident| resident.tenant.state == State::Active)
+    }
+}
+
 impl Listener for Forgetter {
     fn hear<'a>(&'a self, notice: &'a Notice) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
             if let Some(tenant) = notice.tenant_id {
                 self.0.forget_tenant(tenant).await;
-                if matches!(
-                    notice.kind.as_str(),
-                    "tenant.suspended" | "tenant.deletion_scheduled" | "tenant.deleted"
-                ) {
+                let stops = ["tenant.suspended", "tenant.deletion_scheduled", "tenant.deleted"];
+                // The news may be old: what counts is how the tenant stands now.
+                if stops.contains(&notice.kind.as_str()) && !self.is_active(tenant).await {
                     self.0.connections.close_tenant(tenant);
                 }
             }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 
-use super::{config, keys, operation, store, tenant};
+use super::{config, doctor, keys, operation, store, tenant};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -73,6 +73,8 @@ pub enum Command {
     Serve,
     /// Bring the control store's own tables up to date, or show what is missing
     Migrate(store::MigrateArgs),
+    /// Find what is stuck, lost or left over between store and clusters; mend it with --repair
+    Doctor(doctor::DoctorArgs),
     /// Check, show and compare configs
     Config(config::ConfigArgs),
     /// List, create, stop and remove tenants

@@ -11,6 +11,7 @@
 pub mod args;
 pub mod client;
 pub mod config;
+mod doctor;
 pub mod failure;
 pub mod follow;
 pub mod health;
@@ -71,6 +72,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
     match command {
         Command::Serve => serve::run(inputs),
         Command::Migrate(args) => client_side(store::run(&args, inputs, out)),
+        Command::Doctor(args) => client_side(doctor::run(&args, inputs, out)),
         Command::Config(args) => config::run(&args, inputs, out),
         Command::Tenant(args) => client_side(tenant::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),

@@ -66,18 +66,6 @@ pub fn insert_user(conn: &mut Conn, user: User) -> Result<()> {
     Ok(())
 }
 
-/// Sets a password where there was none.
-///
-/// # Errors
-/// The store's.
-pub fn set_first_password(conn: &mut Conn, user: UserId, hash: &str, now: Ts) -> Result<bool> {
-    let unset = users::table.find(user).filter(users::password_hash.is_null());
-    let rows = diesel::update(unset)
-        .set((users::password_hash.eq(Some(hash.to_owned())), users::updated_at.eq(now)))
-        .execute(conn)?;
-    Ok(rows == 1)
-}
-
 /// Writes a new membership.
 ///
 /// # Errors
@@ -97,19 +85,6 @@ pub fn memberships_of(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>> 
         .order(memberships::created_at.asc())
         .select(Membership::as_select())
         .load(conn)
-        .map_err(Into::into)
-}
-
-/// A person's role in a tenant, when they are a member.
-///
-/// # Errors
-/// The store's.
-pub fn role_in(conn: &mut Conn, user: UserId, tenant: TenantId) -> Result<Option<TenantRole>> {
-    memberships::table
-        .find((tenant, user))
-        .select(memberships::role)
-        .first(conn)
-        .optional()
         .map_err(Into::into)
 }
 

@@ -39,7 +39,11 @@ async fn wanted(app: &App, tenant: TenantId) -> Result<Option<bool>> {
         .await
 }
 
-async fn apply(app: &App, tenant: TenantId) -> Result<()> {
+/// Makes the role match, whatever it takes.
+///
+/// # Errors
+/// The store's; the cluster's.
+pub async fn apply(app: &App, tenant: TenantId) -> Result<()> {
     loop {
         let Some(let_in) = wanted(app, tenant).await? else { return Ok(()) };
         let placement = app.db.read(move |conn| store::find(conn, tenant)).await?;

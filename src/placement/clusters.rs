@@ -202,7 +202,9 @@ impl Clusters {
         let configured = self.get(cluster)?;
         let mut prepared = configured.prepared.lock().await;
         if !prepared.contains(&isolation) {
-            configured.cluster.prepare(&self.schema, &[isolation]).await?;
+            for warning in configured.cluster.prepare(&self.schema, &[isolation]).await?.warnings {
+                tracing::warn!(cluster, "{warning}");
+            }
             prepared.insert(isolation);
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::http::caller::Authenticate;
 use crate::kernel::error::{Error, Result};
 use crate::keys::ring;
 use crate::placement::router;
-use crate::tenants::Handle;
+use crate::tenants::{Handle, State};
 
 /// Longest credential that is looked at.
 const LONGEST: usize = 8192;
@@ -41,7 +41,16 @@ impl Doorman {
             _ => return Ok(who),
         };
         match router::find(&self.0, &Handle::Id(tenant)).await {
-            Ok(_) => Ok(who),
+            // A member may still sign in and see how their tenant stands; programs are stopped.
+            Ok(resident) => match (&who, resident.tenant.state) {
+                (Who::TenantKey { .. }, State::Suspended) => {
+                    Err(Error::forbidden("tenant_suspended", "the tenant is suspended"))
+                }
+                (Who::TenantKey { .. }, State::Deleting) => {
+                    Err(Error::forbidden("tenant_deleting", "the tenant is being deleted"))
+                }
+                _ => Ok(who),
+            },
             Err(Error::NotFound(_)) => Err(Error::Unauthenticated("the credential's tenant is gone".into())),
             Err(error) => Err(error),
         }

@@ -24,7 +24,7 @@ use crate::app::{App, Forgetter, Parts};
 use crate::catalog::Opened;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
-use crate::http::caller::{Authenticate, Gate};
+use crate::http::caller::{self, Authenticate, Gate, Guarded};
 use crate::http::{idempotency, openapi, request};
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
@@ -80,6 +80,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     let gate: Gate = web::Data::new(gate);
     let limit = settings.server.max_body_bytes;
     let paths = web::Data::new(unknown::KnownPaths::of(&document()));
+    let guarded = web::Data::new(Guarded::of(&document()));
     let metrics = web::Data::new(metrics);
     let server = HttpServer::new(move || {
         let (web_app, _) = WebApp::new()
@@ -88,12 +89,14 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             .app_data(gate.clone())
             .app_data(metrics.clone())
             .app_data(paths.clone())
+            .app_data(guarded.clone())
             .app_data(web::PayloadConfig::new(limit))
             .configure(routes::all)
             .split_for_parts();
         web_app
             .configure(routes::docs)
             .default_service(web::to(unknown::answer))
+            .wrap(from_fn(caller::authenticate))
             .wrap(from_fn(request::watch))
     })
     .workers(settings.server.worker_count())

@@ -18,6 +18,9 @@ use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
 use crate::work::{self, NewOperation, Operation};
 
+/// When the worker looks after an access change that the command should have carried out by then.
+const INLINE_ACCESS: Duration = Duration::from_secs(6);
+
 /// What a patch changes; `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct Patch {
@@ -48,6 +51,10 @@ pub async fn patch(
 /// As [`patch`].
 pub async fn patch_own(app: &App, caller: &Caller, patch: Patch, if_match: IfMatch) -> Result<Tenant> {
     let id = caller.tenant(Verb::ManageTenant)?;
+    let own = app.db.read(move |conn| store::get(conn, &Handle::Id(id))).await?;
+    if own.state == State::Suspended {
+        return Err(Error::forbidden("tenant_suspended", "the tenant is suspended"));
+    }
     patch_it(app, caller, Handle::Id(id), patch, if_match).await
 }
 
@@ -110,8 +117,7 @@ pub async fn suspend(app: &App, caller: &Caller, handle: Handle, reason: Option<
             now,
             NewEvent::of(tenant.id, "tenant.suspended", json!({ "reason": reason })),
         )?;
-        let operation = apply_access_in(conn, &tenant, now)?;
-        Ok((tenant, Some(operation)))
+        Ok((tenant, None))
     })
     .await
     .map(|(tenant, _)| tenant)
@@ -126,8 +132,7 @@ pub async fn resume(app: &App, caller: &Caller, handle: Handle) -> Result<Tenant
     change(app, caller, handle, IfMatch::default(), move |conn, caller, tenant, now| {
         let tenant = tenant.resume(now)?;
         log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.resumed", json!({})))?;
-        let operation = apply_access_in(conn, &tenant, now)?;
-        Ok((tenant, Some(operation)))
+        Ok((tenant, None))
     })
     .await
     .map(|(tenant, _)| tenant)
@@ -176,7 +181,6 @@ async fn delete_it(
             now,
             NewEvent::of(tenant.id, "tenant.deletion_scheduled", json!({ "delete_at": due })),
         )?;
-        apply_access_in(conn, &tenant, now)?;
         let operation = work::store::open_in(
             conn,
             now,
@@ -210,8 +214,7 @@ pub async fn restore(app: &App, caller: &Caller, handle: Handle) -> Result<Tenan
             return Err(Error::conflict("grace_over", "the tenant's removal has begun"));
         }
         log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.restored", json!({})))?;
-        let operation = apply_access_in(conn, &tenant, now)?;
-        Ok((tenant, Some(operation)))
+        Ok((tenant, None))
     })
     .await
     .map(|(tenant, _)| tenant)
@@ -226,7 +229,8 @@ fn apply_access_in(conn: &mut Conn, tenant: &Tenant, now: Ts) -> Result<Operatio
             tenant: Some(tenant.id),
             input: json!({}),
             steps: vec!["apply_access".to_owned()],
-            begin: now,
+            // The command carries it out itself; the worker is the net.
+            begin: now.plus(INLINE_ACCESS),
             done: false,
         },
     )
@@ -240,7 +244,7 @@ async fn change(
     work: impl Fn(&mut Conn, &Caller, Tenant, Ts) -> Result<(Tenant, Option<Operation>)> + Send + Sync + 'static,
 ) -> Result<(Tenant, Option<Operation>)> {
     let (now, caller) = (app.clock.now(), caller.clone());
-    let changed = app
+    let (tenant, operation, access) = app
         .db
         .write(move |conn| {
             let tenant = store::get(conn, &handle)?;
@@ -248,15 +252,21 @@ async fn change(
                 return Err(Error::NotFound("tenant"));
             }
             if_match.check(tenant.rev)?;
+            let was_active = tenant.state == State::Active;
             let (mut tenant, operation) = work(conn, &caller, tenant, now)?;
             store::save(conn, &mut tenant)?;
-            Ok((tenant, operation))
+            let turned = was_active != (tenant.state == State::Active);
+            let access = if turned { Some(apply_access_in(conn, &tenant, now)?.id) } else { None };
+            Ok((tenant, operation, access))
         })
         .await?;
-    app.forget_tenant(changed.0.id).await;
-    if changed.0.state != State::Active {
-        app.connections.close_tenant(changed.0.id);
+    app.forget_tenant(tenant.id).await;
+    if tenant.state != State::Active {
+        app.connections.close_tenant(tenant.id);
+    }
+    if let Some(access) = access {
+        app.apply_access(tenant.id, access).await;
     }
     app.wake.work();
-    Ok(changed)
+    Ok((tenant, operation))
 }

@@ -132,7 +132,7 @@ impl Runner {
         }
         let (owner, lease) = (self.owner, self.pace.lease);
         let now = self.clock.now();
-        let due = self.db.read(store::next_due).await?;
+        let due = self.db.read(move |conn| store::next_due(conn, now)).await?;
         let Some(due) = due else { return Ok(Duration::from_secs(1)) };
         if due > now {
             return Ok(due.since(now).min(Duration::from_secs(1)));

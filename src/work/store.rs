@@ -221,10 +221,11 @@ pub(super) fn claim(
 }
 
 /// When the next operation is due that nobody holds.
-pub(super) fn next_due(conn: &mut Conn) -> Result<Option<Ts>> {
+pub(super) fn next_due(conn: &mut Conn, now: Ts) -> Result<Option<Ts>> {
     operations::table
         .select(operations::next_at)
         .filter(operations::state.eq_any([State::Pending, State::Running]))
+        .filter(operations::lease_until.is_null().or(operations::lease_until.lt(now)))
         .order(operations::next_at.asc())
         .first(conn)
         .optional()
@@ -445,4 +446,32 @@ pub fn inputs(conn: &mut Conn, kinds: &[&str]) -> Result<Vec<serde_json::Value>>
         .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
         .load(conn)?;
     Ok(rows.into_iter().map(|json| json.0).collect())
+}
+
+/// Records that an operation that waits was carried out by somebody else than its worker.
+///
+/// # Errors
+/// The store's.
+pub fn complete_in(conn: &mut Conn, id: OperationId, now: Ts) -> Result<bool> {
+    let waiting = operations::table.find(id).filter(operations::state.eq(State::Pending));
+    let rows = diesel::update(waiting)
+        .set((
+            operations::state.eq(State::Succeeded),
+            operations::error.eq(None::<String>),
+            operations::updated_at.eq(now),
+            operations::finished_at.eq(Some(now)),
+        ))
+        .execute(conn)?;
+    if rows == 0 {
+        return Ok(false);
+    }
+    diesel::update(steps::table.filter(steps::operation_id.eq(id)))
+        .set((
+            steps::state.eq(State::Succeeded),
+            steps::attempt.eq(steps::attempt + 1),
+            steps::started_at.eq(Some(now)),
+            steps::finished_at.eq(Some(now)),
+        ))
+        .execute(conn)?;
+    Ok(true)
 }
