@@ -20,11 +20,11 @@ use std::sync::Mutex;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use crate::in_every_model;
 use crate::world::Scene;
 use crate::world::postgres::TestDatabase;
 use crate::world::server::eventually;
 use crate::world::server::{Answer, Client, Server, Settler};
+use crate::{in_every_model, once_in_every_model};
 use proof::Proof;
 use variants::Dice;
 
@@ -198,7 +198,7 @@ async fn everything(by: &Client) -> String {
     all
 }
 
-in_every_model! {
+once_in_every_model! {
     async fn no_statement_reaches_another_tenant(scene) {
         let stage = Stage::set(scene).await;
         let (arsenal, seed) = (stage.arsenal(), variants::seed());

@@ -11,7 +11,7 @@ use tenantry::placement::steps::Inventory;
 use crate::world::doctor::{all_is_well, inventory, parts};
 use crate::world::server::{Answer, PASSWORD, Server, eventually};
 use crate::world::{Scene, own_migrations};
-use crate::{in_every_model, on_each_engine};
+use crate::{in_every_model, on_each_engine, once_in_every_model};
 
 /// A place to kill at: in which step, counted from 0, and where in it.
 #[derive(Clone)]
@@ -110,7 +110,7 @@ async fn is_deleted(server: &Server, tenant: &Begun) {
     }
 }
 
-in_every_model! {
+once_in_every_model! {
     async fn killed_at_every_step_of_a_tenants_life_it_goes_on(scene) {
         let (starting, _database) = scene.starting();
         let mut server = starting.without_stock().start();
@@ -163,7 +163,7 @@ in_every_model! {
     }
 }
 
-in_every_model! {
+once_in_every_model! {
     async fn killed_at_every_step_of_building_the_stock_it_goes_on(scene) {
         let (starting, _database) = scene.starting();
         let key = format!("TENANCY__STOCK__{}", scene.isolation.to_uppercase());
@@ -214,7 +214,7 @@ async fn built(server: &Server, number: usize) -> Vec<Value> {
     .await
 }
 
-in_every_model! {
+once_in_every_model! {
     async fn killed_while_a_tenant_is_suspended_it_is_locked_out_all_the_same(scene) {
         let (starting, database) = scene.starting();
         let mut server = starting.without_stock().start();

@@ -11,7 +11,9 @@ mod own_rows;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tempfile::NamedTempFile;
 
 use crate::kernel::error::{Error, Result};
@@ -32,13 +34,16 @@ const UNFINISHED: &str = ".unfinished";
 pub struct SqliteCluster {
     name: String,
     dir: PathBuf,
+    /// One file is made at a time: an embedded cluster has one process, and whoever comes second finds the
+    /// work done instead of clearing away what the first still writes.
+    making: Arc<Mutex<()>>,
 }
 
 impl SqliteCluster {
     /// A cluster by its name in the config and its directory, which is made when first prepared.
     #[must_use]
     pub fn new(name: &str, dir: impl Into<PathBuf>) -> Self {
-        Self { name: name.to_owned(), dir: dir.into() }
+        Self { name: name.to_owned(), dir: dir.into(), making: Arc::default() }
     }
 
     /// The cluster's name in the config.
@@ -64,6 +69,7 @@ impl SqliteCluster {
         }
         app.refuse_unsafe(Engine::Sqlite)?;
         self.make_dirs()?;
+        let _one = self.making.lock();
         self.ensure_template(app)?;
         self.drop_old_templates(app)
     }
@@ -152,6 +158,7 @@ impl SqliteCluster {
     }
 
     fn create(&self, home: &Home, app: &AppSchema) -> Result<()> {
+        let _one = self.making.lock();
         let path = self.path(home);
         if path.exists() {
             return Ok(());

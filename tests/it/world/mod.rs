@@ -84,6 +84,19 @@ macro_rules! on_each_engine {
     };
 }
 
+/// A long story told once in each model, over both engines and both versions of PostgreSQL together.
+#[macro_export]
+macro_rules! once_in_every_model {
+    ($(#[$meta:meta])* async fn $name:ident($scene:ident) $body:block) => {
+        $crate::scenes! { $(#[$meta])* $name($scene) $body;
+            sqlite_database = None, "database";
+            postgres_15_shared = Some("fifteen"), "shared";
+            postgres_newest_schema = Some("newest"), "schema";
+            postgres_newest_database = Some("newest"), "database";
+        }
+    };
+}
+
 /// A story told in each model that an engine can keep: on SQLite, PostgreSQL 15 and the newest PostgreSQL.
 #[macro_export]
 macro_rules! in_every_model {

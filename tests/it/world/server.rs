@@ -43,7 +43,7 @@ impl Starting {
             ("SERVER__WORKERS", "2".to_owned()),
             ("APPLICATION__MIGRATIONS_DIR", format!("{root}/examples/notes/migrations")),
             ("LOG__FORMAT", "json".to_owned()),
-            ("OPERATIONS__LEASE_S", "1".to_owned()),
+            ("OPERATIONS__LEASE_S", "2".to_owned()),
             ("OPERATIONS__BACKOFF_INITIAL_MS", "50".to_owned()),
             ("OPERATIONS__BACKOFF_MAX_S", "1".to_owned()),
             ("TENANCY__DELETE_GRACE_S", "0".to_owned()),
