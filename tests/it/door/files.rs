@@ -234,6 +234,50 @@ async fn endless_statements_are_stopped() {
     assert_eq!(word(&f.run(Access::Write, "DELETE FROM log", &[]).await), "ok", "its lock is gone");
 }
 
+/// One call of a function cannot be interrupted; each must end by itself.
+#[tokio::test]
+async fn single_calls_of_functions_end() {
+    let f = File::new();
+    let caps = Caps { timeout: Duration::from_secs(2), ..CAPS };
+    let long = "replace(hex(zeroblob(2000000)), '0', 'a')";
+    let keys = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000), \
+                o(j) AS (SELECT json_group_object(i, i) FROM n)";
+    for (sql, outcomes) in [
+        (
+            "SELECT instr(zeroblob(4000000), zeroblob(2000000) || x'01')".to_owned(),
+            ["ok", "statement_timeout"],
+        ),
+        (
+            "SELECT instr(zeroblob(4000000), CAST(zeroblob(2000000) || x'01' AS BLOB))".to_owned(),
+            ["ok", "statement_timeout"],
+        ),
+        (
+            format!("SELECT length(replace({long}, substr({long}, 2000000) || 'b', ''))"),
+            ["ok", "statement_timeout"],
+        ),
+        (
+            format!("SELECT length(trim({long}, replace(hex(zeroblob(2000000)), '0', 'b') || 'a'))"),
+            ["ok", "statement_timeout"],
+        ),
+        (
+            format!("SELECT length(unhex(replace({long}, 'a', ' '), replace({long}, 'a', 'x') || ' '))"),
+            ["ok", "statement_timeout"],
+        ),
+        (format!("SELECT {long} LIKE '%{}b'", "a".repeat(98)), ["ok", "statement_timeout"]),
+        (format!("SELECT {long} LIKE '%{}b'", "a".repeat(99)), ["54000"; 2]),
+        (format!("SELECT replace({long}, 'a', {long})"), ["54000"; 2]),
+        (format!("{keys} SELECT json_patch(j, j) FROM o"), ["54000"; 2]),
+        (format!("SELECT json_pretty('[1]', {long})"), ["54000"; 2]),
+        ("SELECT printf('%.*c', 1000000000, 'x')".to_owned(), ["54000"; 2]),
+        ("SELECT randomblob(1000000000)".to_owned(), ["54000"; 2]),
+    ] {
+        let outcome = word(&f.door.query(&f.target, &statement(&sql, &[]), Access::Read, caps).await);
+        assert!(outcomes.contains(&outcome.as_str()), "{sql}: {outcome}");
+        assert_eq!(f.one("SELECT 1").await, json!(1), "after {sql}");
+        assert_eq!((counts(&f.door).open, counts(&f.door).idle), (1, 1), "after {sql}");
+    }
+}
+
 #[tokio::test]
 async fn caps_hold_and_writes_are_whole() {
     let f = File::new();

@@ -112,7 +112,13 @@ fn by_message(message: &str) -> &'static str {
     } else if has("not authorized") || has("prohibited") || has("may not be modified") || has("unsafe use of")
     {
         "42501"
-    } else if has("too many") || has("too large") || has("too big") || has("too deep") || has("too long") {
+    } else if has("too many")
+        || has("too large")
+        || has("too big")
+        || has("too deep")
+        || has("too long")
+        || has("too complex")
+    {
         "54000"
     } else if has("malformed JSON") || has("JSON") {
         "22P02"

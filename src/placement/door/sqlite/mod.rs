@@ -5,7 +5,7 @@
 //! looks at. Calls block and belong on a thread for blocking work.
 //!
 //! `open` the connection · `rules` the authorizer · `run` one statement · `value` JSON both ways ·
-//! `fault` errors
+//! `fault` errors · `text` functions of bounded time
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ mod fault;
 mod open;
 mod rules;
 mod run;
+mod text;
 mod value;
 
 pub(crate) use open::Link;
