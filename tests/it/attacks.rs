@@ -202,7 +202,7 @@ once_in_every_model! {
     async fn no_statement_reaches_another_tenant(scene) {
         let stage = Stage::set(scene).await;
         let (arsenal, seed) = (stage.arsenal(), variants::seed());
-        println!("{:?}: chance begins at {} {seed}", stage.scene, variants::SEED);
+        eprintln!("{:?}: chance begins at {} {seed}", stage.scene, variants::SEED);
         let before = stage.as_the_victim_sees_it().await;
         let proof = Proof::take(&stage);
         let tally = Mutex::new(Tally::default());
@@ -230,7 +230,7 @@ once_in_every_model! {
         }
 
         let tally = tally.into_inner().unwrap();
-        println!("{:?}: {} attacks, {} run, {} unavailable", stage.scene, tally.sent, tally.let_through, tally.unavailable);
+        eprintln!("{:?}: {} attacks, {} run, {} unavailable", stage.scene, tally.sent, tally.let_through, tally.unavailable);
         assert!(tally.sent > 2 * BY_CHANCE && tally.let_through > tally.sent / 50, "the attacks are no SQL");
         assert!(tally.unavailable < tally.sent / 10, "the attacker is mostly refused for want of a database");
     }

@@ -22,7 +22,11 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
             ),
         )
     };
-    let mut config = Config::from_str(url.expose_secret()).map_err(|_| bad("cannot be read"))?;
+    // Where TLS is asked for, the certificate is always checked in full; the driver knows one word for it.
+    let text = ["verify-ca", "verify-full"].iter().fold(url.expose_secret().to_owned(), |text, mode| {
+        text.replace(&format!("sslmode={mode}"), "sslmode=require")
+    });
+    let mut config = Config::from_str(&text).map_err(|_| bad("cannot be read"))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(bad("names no host"));
     }
@@ -119,16 +123,22 @@ async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
 /// TLS that trusts the roots of the web; the server's certificate must name the host.
 #[cfg(feature = "pg-tls")]
 fn tls() -> tokio_postgres_rustls::MakeRustlsConnect {
+    tokio_postgres_rustls::MakeRustlsConnect::new(tls_rules().as_ref().clone())
+}
+
+/// The rules by which every connection to a cluster trusts a server's certificate.
+#[cfg(feature = "pg-tls")]
+pub fn tls_rules() -> std::sync::Arc<rustls::ClientConfig> {
     use std::sync::{Arc, LazyLock};
-    static CONFIG: LazyLock<rustls::ClientConfig> = LazyLock::new(|| {
+    static RULES: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::DEFAULT_VERSIONS);
-        match versions {
+        Arc::new(match versions {
             Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
             Err(_) => rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
-        }
+        })
     });
-    tokio_postgres_rustls::MakeRustlsConnect::new(CONFIG.clone())
+    Arc::clone(&RULES)
 }

@@ -30,40 +30,6 @@ pub enum Tls {
     On(Arc<rustls::ClientConfig>),
 }
 
-#[cfg(feature = "pg-tls")]
-impl Tls {
-    /// Encryption with the server's certificate checked: against the authorities in `ca` (PEM), or
-    /// those that browsers trust.
-    ///
-    /// # Errors
-    /// A text for the operator when `ca` holds no usable certificate.
-    pub fn verified(ca: Option<&[u8]>) -> Result<Self, String> {
-        use rustls::pki_types::CertificateDer;
-        use rustls::pki_types::pem::PemObject as _;
-
-        let mut roots = rustls::RootCertStore::empty();
-        match ca {
-            Some(pem) => {
-                for certificate in CertificateDer::pem_slice_iter(pem) {
-                    let certificate = certificate.map_err(|error| error.to_string())?;
-                    roots.add(certificate).map_err(|error| error.to_string())?;
-                }
-            }
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        }
-        if roots.is_empty() {
-            return Err("the file holds no certificate in PEM form".to_owned());
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let rules = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::On(Arc::new(rules)))
-    }
-}
-
 /// A byte stream to a server.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
