@@ -135,10 +135,14 @@ fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options
     };
     let ours = Load {
         address: program.address,
+        process: program.process(),
         requests: requests(&|_| "/v1/query".to_owned(), &|at| Some(all[at].key.clone())),
     };
-    let actix =
-        Load { address: floor.address, requests: requests(&|at| format!("/v1/query/{at}"), &|_| None) };
+    let actix = Load {
+        address: floor.address,
+        process: floor.process(),
+        requests: requests(&|at| format!("/v1/query/{at}"), &|_| None),
+    };
     CONNECTIONS
         .iter()
         .map(|connections| {

@@ -109,8 +109,8 @@ fn main() {
     let (cases, _floor) = cases(&program);
     println!("{TENANTS} tenants, log level {}, store {}", options.log, options.store);
     println!(
-        "{:8} {:>5} {:>10} {:>10} {:>22} {:>8} {:>8} {:>22}",
-        "call", "conns", "ours/s", "bare/s", "ours/bare", "p99 ms", "bare", "p99 ours/bare"
+        "{:8} {:>5} {:>10} {:>10} {:>22} {:>8} {:>8} {:>22} {:>9} {:>6}",
+        "call", "conns", "ours/s", "bare/s", "ours/bare", "p99 ms", "bare", "p99 ours/bare", "CPU us", "bare"
     );
     let mut figures = Vec::new();
     for case in cases.iter().filter(|case| options.wants(case.name)) {
@@ -153,8 +153,12 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
         .collect();
     let case = |name, requests: Vec<Vec<u8>>| {
         let requests = Arc::new(requests);
-        let load = |address| Load { address, requests: Arc::clone(&requests) };
-        Case { name, ours: load(program.address), bare: load(floor.address) }
+        let load = |address, process| Load { address, process, requests: Arc::clone(&requests) };
+        Case {
+            name,
+            ours: load(program.address, program.process()),
+            bare: load(floor.address, floor.process()),
+        }
     };
     (vec![case("verify", verifies), case("route", routes)], floor)
 }
@@ -179,21 +183,24 @@ fn compare(case: &Case, connections: usize, options: &Options) -> Value {
         (Spread::of(each(side, rate)), Spread::of(each(side, |one| one.p50)), Spread::of(each(side, late)))
     };
     let ((our_rate, our_half, our_late), (bare_rate, bare_half, bare_late)) = (side(&ours), side(&bare));
+    let cpu = |side: &[Measured]| Spread::of(each(side, |one| one.cpu));
     let spread = |of: Spread| format!("{:.2} ({:.2}..{:.2})", of.median, of.least, of.most);
     println!(
-        "{:8} {connections:>5} {:>10.0} {:>10.0} {:>22} {:>8.2} {:>8.2} {:>22}",
+        "{:8} {connections:>5} {:>10.0} {:>10.0} {:>22} {:>8.2} {:>8.2} {:>22} {:>9.1} {:>6.1}",
         case.name,
         our_rate.median,
         bare_rate.median,
         spread(rates),
         our_late.median,
         bare_late.median,
-        spread(lates)
+        spread(lates),
+        cpu(&ours).median,
+        cpu(&bare).median,
     );
     json!({
         "call": case.name, "connections": connections,
-        "ours": { "per_second": our_rate.json(), "p50_ms": our_half.json(), "p99_ms": our_late.json() },
-        "bare": { "per_second": bare_rate.json(), "p50_ms": bare_half.json(), "p99_ms": bare_late.json() },
+        "ours": { "per_second": our_rate.json(), "p50_ms": our_half.json(), "p99_ms": our_late.json(), "cpu_us": cpu(&ours).json() },
+        "bare": { "per_second": bare_rate.json(), "p50_ms": bare_half.json(), "p99_ms": bare_late.json(), "cpu_us": cpu(&bare).json() },
         "ratio": { "per_second": rates.json(), "p99": lates.json() },
     })
 }

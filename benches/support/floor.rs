@@ -36,6 +36,13 @@ impl Floor {
     }
 }
 
+impl Floor {
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Floor {
     fn drop(&mut self) {
         drop(self.child.kill());

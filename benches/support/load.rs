@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::http::bounds;
+use super::machine::cpu_seconds;
 use super::stats::quantile;
 
 /// What to send where.
@@ -17,6 +18,8 @@ use super::stats::quantile;
 pub struct Load {
     /// The server.
     pub address: SocketAddr,
+    /// Its process.
+    pub process: u32,
     /// The requests, in turn; connections begin at different ones.
     pub requests: Arc<Vec<Vec<u8>>>,
 }
@@ -30,6 +33,8 @@ pub struct Measured {
     pub p50: f64,
     /// The time that one answer in a hundred exceeds, in milliseconds.
     pub p99: f64,
+    /// Processor time that the server took for an answer, in microseconds; 0 where there is no server.
+    pub cpu: f64,
 }
 
 impl Measured {
@@ -42,6 +47,7 @@ impl Measured {
             per_second: times.len() as f64 / lasting.as_secs_f64(),
             p50: quantile(&times, 0.5),
             p99: quantile(&times, 0.99),
+            cpu: 0.0,
         }
     }
 }
@@ -52,13 +58,15 @@ impl Load {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let from = Instant::now() + warm;
         let until = from + lasting;
-        let times = runtime.block_on(async {
+        let (times, cpu) = runtime.block_on(async {
             let all: Vec<_> = (0..connections)
                 .map(|at| {
                     let load = self.clone();
                     tokio::spawn(async move { load.connection(at, from, until).await })
                 })
                 .collect();
+            tokio::time::sleep(warm).await;
+            let before = cpu_seconds(self.process);
             let mut times = Vec::new();
             for one in all {
                 let grace = Duration::from_secs(30);
@@ -66,9 +74,10 @@ impl Load {
                 let done = tokio::time::timeout(left, one).await.expect("an answer never came to its end");
                 times.extend(done.unwrap());
             }
-            times
+            (times, cpu_seconds(self.process) - before)
         });
-        Measured::of(times, from)
+        let answers = times.len() as f64;
+        Measured { cpu: cpu * 1e6 / answers, ..Measured::of(times, from) }
     }
 
     async fn connection(&self, first: usize, from: Instant, until: Instant) -> Vec<u64> {

@@ -63,6 +63,11 @@ impl Program {
         Http::connect(self.address, None)
     }
 
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The folder it was started in.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()

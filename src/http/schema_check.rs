@@ -14,6 +14,26 @@ use utoipa::openapi::{Object, RefOr};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::FieldError;
 
+/// Where in a value. Written out as a JSON pointer only where something is wrong.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Root,
+    Field(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(outer, name) => {
+                format!("{}/{}", outer.pointer(), name.replace('~', "~0").replace('/', "~1"))
+            }
+            Self::Item(outer, at) => format!("{}/{at}", outer.pointer()),
+        }
+    }
+}
+
 /// A request type's schema with everything it refers to.
 pub struct Shape {
     root: RefOr<Schema>,
@@ -33,67 +53,57 @@ impl Shape {
     #[must_use]
     pub fn faults(&self, value: &Value) -> Vec<FieldError> {
         let mut faults = Vec::new();
-        self.check(&self.root, value, "", &mut faults);
+        self.check(&self.root, value, &At::Root, &mut faults);
         faults
     }
 
     fn resolve<'a>(&'a self, schema: &'a RefOr<Schema>) -> Option<&'a Schema> {
-        let mut at = schema;
+        let mut seen = schema;
         for _ in 0..16 {
-            match at {
+            match seen {
                 RefOr::T(schema) => return Some(schema),
                 RefOr::Ref(reference) => {
                     let name = reference.ref_location.rsplit('/').next()?;
-                    at = self.named.get(name)?;
+                    seen = self.named.get(name)?;
                 }
             }
         }
         None
     }
 
-    fn check(&self, schema: &RefOr<Schema>, value: &Value, pointer: &str, faults: &mut Vec<FieldError>) {
+    fn check(&self, schema: &RefOr<Schema>, value: &Value, at: &At<'_>, faults: &mut Vec<FieldError>) {
         match self.resolve(schema) {
-            Some(Schema::Object(object)) => self.check_object(object, value, pointer, faults),
+            Some(Schema::Object(object)) => self.check_object(object, value, at, faults),
             Some(Schema::Array(array)) => {
                 if is_type(&array.schema_type, Type::Null) && value.is_null() {
                     return;
                 }
-                let Value::Array(items) = value else { return fault(faults, pointer, "must be an array") };
+                let Value::Array(items) = value else { return fault(faults, at, "must be an array") };
                 if array.min_items.is_some_and(|min| items.len() < min) {
-                    fault(
-                        faults,
-                        pointer,
-                        format!("must have at least {} items", array.min_items.unwrap_or(0)),
-                    );
+                    fault(faults, at, format!("must have at least {} items", array.min_items.unwrap_or(0)));
                 }
                 if array.max_items.is_some_and(|max| items.len() > max) {
-                    fault(
-                        faults,
-                        pointer,
-                        format!("must have at most {} items", array.max_items.unwrap_or(0)),
-                    );
+                    fault(faults, at, format!("must have at most {} items", array.max_items.unwrap_or(0)));
                 }
                 if let ArrayItems::RefOrSchema(of) = &array.items {
-                    for (at, item) in items.iter().enumerate() {
-                        self.check(of, item, &format!("{pointer}/{at}"), faults);
+                    for (index, item) in items.iter().enumerate() {
+                        self.check(of, item, &At::Item(at, index), faults);
                     }
                 }
             }
-            Some(Schema::OneOf(one)) => self.check_any(&one.items, value, pointer, faults),
-            Some(Schema::AnyOf(any)) => self.check_any(&any.items, value, pointer, faults),
-            Some(Schema::AllOf(all)) => {
-                all.items.iter().for_each(|part| self.check(part, value, pointer, faults))
-            }
+            Some(Schema::OneOf(one)) => self.check_any(&one.items, value, at, faults),
+            Some(Schema::AnyOf(any)) => self.check_any(&any.items, value, at, faults),
+            Some(Schema::AllOf(all)) => all.items.iter().for_each(|part| self.check(part, value, at, faults)),
             _ => {}
         }
     }
 
     /// The alternatives of an optional field are `null` and the thing: the thing's faults are the ones to tell.
-    fn check_any(&self, items: &[RefOr<Schema>], value: &Value, pointer: &str, faults: &mut Vec<FieldError>) {
+    fn check_any(&self, items: &[RefOr<Schema>], value: &Value, at: &At<'_>, faults: &mut Vec<FieldError>) {
         let mut best: Option<Vec<FieldError>> = None;
         for item in items {
             let mut own = Vec::new();
-            self.check(item, value, pointer, &mut own);
+            self.check(item, value, at, &mut own);
             if own.is_empty() {
                 return;
             }
@@ -105,9 +115,9 @@ impl Shape {
         faults.extend(best.unwrap_or_default());
     }
 
-    fn check_object(&self, object: &Object, value: &Value, pointer: &str, faults: &mut Vec<FieldError>) {
+    fn check_object(&self, object: &Object, value: &Value, at: &At<'_>, faults: &mut Vec<FieldError>) {
         if !type_fits(&object.schema_type, value) {
-            return fault(faults, pointer, format!("must be {}", words(&object.schema_type)));
+            return fault(faults, at, format!("must be {}", words(&object.schema_type)));
         }
         if let Some(allowed) = &object.enum_values
             && !allowed.contains(value)
@@ -118,28 +128,26 @@ impl Shape {
                 .filter(|word| !word.is_null())
                 .map(|word| word.as_str().map_or_else(|| word.to_string(), ToOwned::to_owned))
                 .collect();
-            return fault(faults, pointer, format!("must be one of {}", list.join(", ")));
+            return fault(faults, at, format!("must be one of {}", list.join(", ")));
         }
         match value {
-            Value::String(text) => check_text(object, text, pointer, faults),
-            Value::Number(number) => check_number(object, number.as_f64().unwrap_or(0.0), pointer, faults),
+            Value::String(text) => check_text(object, text, at, faults),
+            Value::Number(number) => check_number(object, number.as_f64().unwrap_or(0.0), at, faults),
             Value::Object(fields) => {
                 for name in &object.required {
                     if !fields.contains_key(name) {
-                        fault(faults, &format!("{pointer}/{}", escape(name)), "is required");
+                        fault(faults, &At::Field(at, name), "is required");
                     }
                 }
                 for (name, field) in fields {
-                    let at = format!("{pointer}/{}", escape(name));
+                    let at = &At::Field(at, name);
                     if let Some(schema) = object.properties.get(name) {
-                        self.check(schema, field, &at, faults);
+                        self.check(schema, field, at, faults);
                     } else if let Some(extra) = &object.additional_properties {
                         match &**extra {
-                            AdditionalProperties::FreeForm(false) => {
-                                fault(faults, &at, unknown(name, object))
-                            }
+                            AdditionalProperties::FreeForm(false) => fault(faults, at, unknown(name, object)),
                             AdditionalProperties::FreeForm(true) => {}
-                            AdditionalProperties::RefOr(schema) => self.check(schema, field, &at, faults),
+                            AdditionalProperties::RefOr(schema) => self.check(schema, field, at, faults),
                         }
                     }
                 }
@@ -162,12 +170,12 @@ fn unknown(name: &str, object: &Object) -> String {
     }
 }
 
-fn check_text(object: &Object, text: &str, pointer: &str, faults: &mut Vec<FieldError>) {
+fn check_text(object: &Object, text: &str, at: &At<'_>, faults: &mut Vec<FieldError>) {
     let length = text.chars().count();
     if let Some(min) = object.min_length.filter(|min| length < *min) {
         fault(
             faults,
-            pointer,
+            at,
             if min == 1 {
                 "must not be empty".to_owned()
             } else {
@@ -176,18 +184,18 @@ fn check_text(object: &Object, text: &str, pointer: &str, faults: &mut Vec<Field
         );
     }
     if let Some(max) = object.max_length.filter(|max| length > *max) {
-        fault(faults, pointer, format!("must have at most {max} characters"));
+        fault(faults, at, format!("must have at most {max} characters"));
     }
     if text.contains('\0') {
-        fault(faults, pointer, "must not hold a zero byte");
+        fault(faults, at, "must not hold a zero byte");
     }
     let is_time = matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     if is_time && text.parse::<Ts>().is_err() {
-        fault(faults, pointer, "must be a time in UTC, like 2030-01-31T12:00:00Z");
+        fault(faults, at, "must be a time in UTC, like 2030-01-31T12:00:00Z");
     }
 }
 
-fn check_number(object: &Object, number: f64, pointer: &str, faults: &mut Vec<FieldError>) {
+fn check_number(object: &Object, number: f64, at: &At<'_>, faults: &mut Vec<FieldError>) {
     let bound = |value: &Option<utoipa::Number>| match value {
         Some(utoipa::Number::Int(int)) => i32::try_from(*int).ok().map(f64::from),
         Some(utoipa::Number::UInt(int)) => u32::try_from(*int).ok().map(f64::from),
@@ -195,10 +203,10 @@ fn check_number(object: &Object, number: f64, pointer: &str, faults: &mut Vec<Fi
         None => None,
     };
     if let Some(min) = bound(&object.minimum).filter(|min| number < *min) {
-        fault(faults, pointer, format!("must be at least {min}"));
+        fault(faults, at, format!("must be at least {min}"));
     }
     if let Some(max) = bound(&object.maximum).filter(|max| number > *max) {
-        fault(faults, pointer, format!("must be at most {max}"));
+        fault(faults, at, format!("must be at most {max}"));
     }
 }
 
@@ -243,10 +251,6 @@ fn words(schema_type: &SchemaType) -> String {
     }
 }
 
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-fn fault(faults: &mut Vec<FieldError>, pointer: &str, detail: impl Into<String>) {
-    faults.push(FieldError { pointer: pointer.to_owned(), detail: detail.into() });
+fn fault(faults: &mut Vec<FieldError>, at: &At<'_>, detail: impl Into<String>) {
+    faults.push(FieldError { pointer: at.pointer(), detail: detail.into() });
 }

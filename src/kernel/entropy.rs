@@ -17,6 +17,13 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     out
 }
 
+/// Random bits for what must not repeat but opens nothing, such as a request's id: from a generator of this
+/// thread, which asks the operating system only now and then. Never for keys.
+#[must_use]
+pub fn unique() -> u128 {
+    rand::random()
+}
+
 /// `len` characters of `0-9A-Za-z`, each uniformly drawn: 43 of them carry 256 bits.
 #[must_use]
 pub fn base62(len: usize) -> String {
@@ -36,13 +43,13 @@ pub fn base62(len: usize) -> String {
 /// `value` in base 62, left-padded with `0` to `width` characters.
 #[must_use]
 pub fn to_base62(mut value: u32, width: usize) -> String {
-    let mut digits = Vec::with_capacity(width);
-    while digits.len() < width {
+    let mut digits = vec![b'0'; width];
+    for digit in digits.iter_mut().rev() {
         let at = usize::try_from(value % 62).unwrap_or(0);
-        digits.push(BASE62.get(at).copied().map_or('0', char::from));
+        *digit = BASE62.get(at).copied().unwrap_or(b'0');
         value /= 62;
     }
-    digits.iter().rev().collect()
+    digits.into_iter().map(char::from).collect()
 }
 
 /// A factor between `1 - spread` and `1 + spread`, for jittered waits.

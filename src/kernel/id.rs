@@ -17,13 +17,13 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 #[must_use]
 pub fn encode(id: Uuid) -> String {
     let value = id.as_u128();
-    (0u32..26)
-        .rev()
-        .filter_map(|digit| {
-            let at = usize::try_from((value >> (digit * 5)) & 31).ok()?;
-            ALPHABET.get(at).copied().map(char::from)
-        })
-        .collect()
+    // Room for all at once: ids are written several times in an answer.
+    let mut text = String::with_capacity(26);
+    text.extend((0u32..26).rev().filter_map(|digit| {
+        let at = usize::try_from((value >> (digit * 5)) & 31).ok()?;
+        ALPHABET.get(at).copied().map(char::from)
+    }));
+    text
 }
 
 /// Reads what [`encode`] wrote; `None` for any other text (wrong length, letter or overflow).
@@ -81,7 +81,8 @@ macro_rules! typed_id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}_{}", $prefix, encode(self.0))
+                f.write_str(concat!($prefix, "_"))?;
+                f.write_str(&encode(self.0))
             }
         }
 

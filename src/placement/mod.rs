@@ -24,5 +24,6 @@ pub mod stock;
 mod store;
 
 pub use store::{
-    all as all_in, built as built_in, claim as claim_in, find as find_in, get as get_in, insert as insert_in, remove as remove_in,
+    all as all_in, built as built_in, claim as claim_in, find as find_in, get as get_in, insert as insert_in,
+    remove as remove_in,
 };

@@ -27,9 +27,7 @@ use crate::placement::place::{PlaceState, Placement};
 use crate::placement::steps::{BuildStep, Found, Inventory, RemovalStep};
 use crate::placement::stock::{RETIRE_OPERATION, STOCK_OPERATION};
 use crate::placement::{self, steps_run, stock};
-use crate::tenants::{
-    self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant,
-};
+use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
 use crate::work::{self, NewOperation, Operation};
 
 /// What was looked at, and what is wrong.

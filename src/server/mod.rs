@@ -75,6 +75,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
 
     let background = TaskTracker::new();
     start_background(&app, &background);
+    background.spawn(telemetry::keep_metrics_small(metrics.clone(), app.stopping.clone()));
     let shared = web::Data::new(app.clone());
     let gate: Arc<dyn Authenticate> = Arc::new(gate::Doorman(app.clone()));
     let gate: Gate = web::Data::new(gate);

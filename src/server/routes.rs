@@ -9,13 +9,14 @@ use crate::{catalog, identity, keys, onboarding, operations, placement, tenants}
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
+    // Paths are tried in this order: first what stands in front of every request of the application.
     config
+        .configure(keys::http::routes)
+        .configure(placement::http::routes)
         .configure(catalog::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
         .configure(identity::http::routes)
-        .configure(keys::http::routes)
-        .configure(placement::http::routes)
         .configure(operations::http::routes)
         .configure(system::routes);
 }

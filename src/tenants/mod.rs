@@ -10,7 +10,8 @@ mod store;
 
 pub use model::{State, Tenant};
 pub use store::{
-    Handle, all as all_in, get as get_in, insert as insert_in, save as save_in, slug_is_free as slug_is_free_in,
+    Handle, all as all_in, get as get_in, insert as insert_in, save as save_in,
+    slug_is_free as slug_is_free_in,
 };
 
 /// Kind of the operation that locks a suspended tenant's role out of its database, or lets it in again.
