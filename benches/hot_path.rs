@@ -153,7 +153,7 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
         .collect();
     let case = |name, requests: Vec<Vec<u8>>| {
         let requests = Arc::new(requests);
-        let load = |address, process| Load { address, process, requests: Arc::clone(&requests) };
+        let load = |address, process| Load { address, process, stride: 1, requests: Arc::clone(&requests) };
         Case {
             name,
             ours: load(program.address, program.process()),
