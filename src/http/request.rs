@@ -93,9 +93,12 @@ fn word(method: &Method) -> &'static str {
     KNOWN.iter().zip(WORDS).find(|(known, _)| *known == method).map_or("other", |(_, word)| word)
 }
 
+/// Histograms by route, then by method and status.
+type Times = HashMap<String, Vec<(&'static str, u16, Histogram)>>;
+
 thread_local! {
-    /// This worker's histograms: by route, then by method and status.
-    static TIMES: RefCell<HashMap<String, Vec<(&'static str, u16, Histogram)>>> = RefCell::default();
+    /// This worker's histograms.
+    static TIMES: RefCell<Times> = RefCell::default();
 }
 
 /// Counts a request. Finding a histogram by its labels costs more than some requests take, so each worker
