@@ -175,7 +175,8 @@ fn compare(case: &Case, connections: usize, options: &Options) -> Value {
         bare.push(case.bare.run(connections, warm, lasting));
     }
     let each = |side: &[Measured], figure: fn(&Measured) -> f64| side.iter().map(figure).collect::<Vec<_>>();
-    let (rate, late): (fn(&Measured) -> f64, fn(&Measured) -> f64) = (|one| one.per_second, |one| one.p99);
+    let rate: fn(&Measured) -> f64 = |one| one.per_second;
+    let late: fn(&Measured) -> f64 = |one| one.p99;
     let rates = Spread::ratio(&each(&ours, rate), &each(&bare, rate));
     let lates = Spread::ratio(&each(&ours, late), &each(&bare, late));
     let side = |side: &[Measured]| {
