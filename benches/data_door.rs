@@ -96,6 +96,9 @@ fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options
     }
     let program = Program::start(&settings);
     let all = tenants::settle(&program, 0, TENANTS);
+    if engine == "postgres" {
+        postgres.lift_connection_limits();
+    }
     let mut uuids = Vec::new();
     for tenant in &all {
         let mut http = Http::connect(program.address, Some(&tenant.key));
@@ -121,7 +124,7 @@ fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options
     assert_eq!(seen["rows"][0][1], "book-100", "{seen}");
     assert_eq!(seen["rows"][0].as_array().map(Vec::len), bare["rows"][0].as_array().map(Vec::len), "{bare}");
 
-    // Each connection of the load begins at another request, so that tenants are used evenly.
+    // Each connection of the load is one tenant's.
     let requests = |path: &dyn Fn(usize) -> String, key: &dyn Fn(usize) -> Option<String>| {
         let one = |at: usize| {
             encode(
@@ -136,11 +139,13 @@ fn place(name: &str, engine: &str, isolation: &str, postgres: &Postgres, options
     let ours = Load {
         address: program.address,
         process: program.process(),
+        stride: TENANTS,
         requests: requests(&|_| "/v1/query".to_owned(), &|at| Some(all[at].key.clone())),
     };
     let actix = Load {
         address: floor.address,
         process: floor.process(),
+        stride: TENANTS,
         requests: requests(&|at| format!("/v1/query/{at}"), &|_| None),
     };
     CONNECTIONS

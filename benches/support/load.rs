@@ -20,6 +20,8 @@ pub struct Load {
     pub address: SocketAddr,
     /// Its process.
     pub process: u32,
+    /// How many requests a connection goes on after each.
+    pub stride: usize,
     /// The requests, in turn; connections begin at different ones.
     pub requests: Arc<Vec<Vec<u8>>>,
 }
@@ -118,7 +120,7 @@ impl Load {
             if began >= from {
                 times.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
             }
-            at += 1;
+            at += self.stride;
         }
     }
 }

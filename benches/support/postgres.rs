@@ -44,6 +44,14 @@ impl Postgres {
         let (server, _) = self.url.rsplit_once('/').unwrap();
         format!("{server}/{name}")
     }
+
+    /// Lets roles have any number of sessions: floors sign in as tenants beside our own server.
+    pub fn lift_connection_limits(&self) {
+        let lift = "DO $$ DECLARE held name; BEGIN \
+                    FOR held IN SELECT rolname FROM pg_roles WHERE rolconnlimit >= 0 LOOP \
+                    EXECUTE format('ALTER ROLE %I CONNECTION LIMIT -1', held); END LOOP; END $$";
+        script(&["psql", "--superuser", self.dir.to_str().unwrap(), "-qc", lift]);
+    }
 }
 
 impl Drop for Postgres {
