@@ -153,7 +153,7 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
         .collect();
     let case = |name, requests: Vec<Vec<u8>>| {
         let requests = Arc::new(requests);
-        let load = |address, process| Load { address, process, requests: Arc::clone(&requests) };
+        let load = |address, process| Load { address, process, stride: 1, requests: Arc::clone(&requests) };
         Case {
             name,
             ours: load(program.address, program.process()),
@@ -175,8 +175,8 @@ fn compare(case: &Case, connections: usize, options: &Options) -> Value {
         bare.push(case.bare.run(connections, warm, lasting));
     }
     let each = |side: &[Measured], figure: fn(&Measured) -> f64| side.iter().map(figure).collect::<Vec<_>>();
-    let rate = |one: &Measured| one.per_second;
-    let late = |one: &Measured| one.p99;
+    let rate: fn(&Measured) -> f64 = |one| one.per_second;
+    let late: fn(&Measured) -> f64 = |one| one.p99;
     let rates = Spread::ratio(&each(&ours, rate), &each(&bare, rate));
     let lates = Spread::ratio(&each(&ours, late), &each(&bare, late));
     let side = |side: &[Measured]| {
