@@ -28,10 +28,11 @@ use crate::placement::connections::TenantConnections;
 use crate::placement::router::Router;
 use crate::tenants::{State, Tenant};
 use crate::work;
+use crate::work::failpoint;
 use crate::work::runner::Wake;
 
 /// How long a suspension or resumption waits for its cluster before it answers.
-const INLINE_ACCESS: Duration = Duration::from_secs(5);
+const INLINE_ACCESS: Duration = Duration::from_secs(2);
 
 /// The parts.
 pub struct Parts {
@@ -104,6 +105,7 @@ impl App {
     /// not come about in time is left to the operation, which goes on trying.
     pub async fn apply_access(&self, tenant: TenantId, operation: OperationId) {
         let applied = tokio::time::timeout(INLINE_ACCESS, access::apply(self, tenant)).await;
+        failpoint::reach(|| "access/applied".to_owned()).await;
         if matches!(applied, Ok(Ok(()))) {
             let now = self.clock.now();
             let recorded = self.db.write(move |conn| work::store::complete_in(conn, operation, now)).await;

@@ -16,10 +16,10 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
-use crate::work::{self, NewOperation, Operation};
+use crate::work::{self, NewOperation, Operation, failpoint};
 
 /// When the worker looks after an access change that the command should have carried out by then.
-const INLINE_ACCESS: Duration = Duration::from_secs(6);
+const INLINE_ACCESS: Duration = Duration::from_secs(3);
 
 /// What a patch changes; `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -264,6 +264,7 @@ async fn change(
     if tenant.state != State::Active {
         app.connections.close_tenant(tenant.id);
     }
+    failpoint::reach(|| "access/committed".to_owned()).await;
     if let Some(access) = access {
         app.apply_access(tenant.id, access).await;
     }

@@ -225,14 +225,16 @@ once_in_every_model! {
         let path = format!("/admin/v1/tenants/{}", tenant.id);
         let role = format!("t_{}_{}", tenant.id.strip_prefix("tenant_").unwrap(), scene.isolation);
         let sql = format!("SELECT rolcanlogin FROM pg_roles WHERE rolname = '{role}'");
-        for place in ["before", "after", "recorded"] {
+        for place in ["committed", "applied"] {
             for (verb, expected, login) in [("suspend", "suspended", "f"), ("resume", "active", "t")] {
                 server.kill();
-                server.arm(&format!("tenant.access/apply_access/{place}"));
+                server.arm(&format!("access/{place}"));
                 server.start();
-                server.operator().post(&format!("{path}/{verb}"), json!({})).await.expect(200);
+                let call = server.operator().request("POST", &format!("{path}/{verb}")).json(&json!({}));
+                let asking = tokio::spawn(ask(call));
                 server.wait_for_failpoint();
                 server.kill();
+                assert!(asking.await.unwrap().is_none(), "killed before it answered");
                 server.disarm();
                 server.start();
                 until_idle(&server).await;

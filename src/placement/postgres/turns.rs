@@ -43,8 +43,12 @@ impl PgCluster {
     }
 
     /// Begins a transaction that has `role`'s home for itself: its row of the map is locked. A home
-    /// that is not registered has nothing to fight over.
+    /// that is not registered, or on a server that was never prepared, has nothing to fight over.
     pub(super) async fn begin_for(&self, client: &Client, role: &str) -> Result<()> {
+        let map = "SELECT 1 WHERE to_regclass('tenantry.tenant_role') IS NOT NULL";
+        if !self.any(client, "looking for the map", map, &[]).await? {
+            return self.run(client, "beginning", "BEGIN").await;
+        }
         let sql =
             format!("BEGIN; SELECT FROM tenantry.tenant_role WHERE rolname = {} FOR UPDATE", literal(role));
         self.run(client, "waiting for another process", &sql).await
