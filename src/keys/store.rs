@@ -165,17 +165,21 @@ pub fn remove_of_tenant_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
-/// How many operator keys with the role admin are good.
+/// How many operator keys with the role admin are good. Their rows are locked on PostgreSQL, so that two
+/// revocations that cross cannot both find another admin left.
 ///
 /// # Errors
 /// The store's.
-pub fn count_good_admins(conn: &mut Conn, now: Ts) -> Result<i64> {
-    keys::table
+pub fn count_good_admins(conn: &mut Conn, now: Ts) -> Result<usize> {
+    let good = keys::table
+        .select(keys::id)
         .filter(keys::kind.eq(KeyKind::Operator))
         .filter(keys::role.eq(OperatorRole::Admin))
         .filter(keys::revoked_at.is_null())
-        .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)))
-        .count()
-        .get_result(conn)
-        .map_err(Into::into)
+        .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)));
+    let ids: Vec<KeyId> = match conn {
+        Conn::Sqlite(c) => good.load(c)?,
+        Conn::Postgres(c) => good.order(keys::id.asc()).for_update().load(c)?,
+    };
+    Ok(ids.len())
 }
