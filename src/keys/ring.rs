@@ -1,6 +1,7 @@
 //! Keys in memory: from a credential's text to its record without a database, and who that makes the caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::model::{Key, Standing};
 use super::store;
@@ -19,6 +20,8 @@ const CAPACITY: u64 = 1_000_000;
 pub struct Ring {
     by_hash: Memory<KeyHash, Key>,
     hashes: moka::future::Cache<KeyId, KeyHash>,
+    /// Keys that changed lately: for loads that were under way and not yet known by id.
+    changed: moka::future::Cache<KeyId, ()>,
 }
 
 impl Ring {
@@ -28,6 +31,11 @@ impl Ring {
         Self {
             by_hash: Memory::new(CAPACITY, freshness.clone()),
             hashes: moka::future::Cache::builder().max_capacity(CAPACITY).build(),
+            // Longer than any load takes.
+            changed: moka::future::Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_live(Duration::from_secs(120))
+                .build(),
         }
     }
 
@@ -37,21 +45,26 @@ impl Ring {
     /// The store's.
     pub async fn find(&self, db: &Db, text: &str) -> Result<Option<Arc<Key>>> {
         let hash = secret_key::hash(text);
-        let found = self.by_hash.get(&hash, || {
+        let load = || {
             let db = db.clone();
             async move { db.read(move |conn| store::by_hash(conn, &hash)).await }
-        });
-        let found = found.await?;
-        if let Some(key) = &found
-            && !self.hashes.contains_key(&key.id)
-        {
-            self.hashes.insert(key.id, hash).await;
+        };
+        let found = self.by_hash.get(&hash, load).await?;
+        let Some(key) = found.as_ref().filter(|key| !self.hashes.contains_key(&key.id)) else {
+            return Ok(found);
+        };
+        self.hashes.insert(key.id, hash).await;
+        // Whoever forgot the key before this line did not find its hash: forget what was loaded for them.
+        if self.changed.contains_key(&key.id) {
+            self.by_hash.forget(&hash).await;
+            return self.by_hash.get(&hash, load).await;
         }
         Ok(found)
     }
 
     /// Forgets a key that changed.
     pub async fn forget(&self, id: KeyId) {
+        self.changed.insert(id, ()).await;
         if let Some(hash) = self.hashes.remove(&id).await {
             self.by_hash.forget(&hash).await;
         }
