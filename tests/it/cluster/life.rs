@@ -226,31 +226,3 @@ async fn large_homes_are_removed_in_pieces() {
         assert!(world.cluster.inventory().await.unwrap().is_empty());
     }
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints times, asserts nothing"]
-async fn how_long_building_takes() {
-    let app = notes();
-    for world in World::all().await {
-        let begun = std::time::Instant::now();
-        world.cluster.prepare(&app, &Isolation::ALL).await.unwrap();
-        println!("prepare {:?}", begun.elapsed());
-        for isolation in Isolation::ALL {
-            let mut times = Vec::new();
-            for _ in 0..15 {
-                let home = world.cluster.home(TenantId::mint(), isolation).unwrap();
-                let secret = password();
-                let mut steps = Vec::new();
-                for step in world.cluster.build_steps(&home) {
-                    let begun = std::time::Instant::now();
-                    world.cluster.run_build_step(step, &home, &secret, &app).await.unwrap();
-                    steps.push((begun.elapsed().as_micros(), step.name()));
-                }
-                times.push((steps.iter().map(|step| step.0).sum::<u128>(), steps));
-                remove(&world.cluster, &home).await;
-            }
-            times.sort();
-            println!("{isolation}: median {:?} µs", times[times.len() / 2]);
-        }
-    }
-}
