@@ -173,6 +173,13 @@ diesel::table! {
         created_at -> SqlTs,
         expires_at -> Nullable<SqlTs>,
         revoked_at -> Nullable<SqlTs>,
+        environment -> Text,
+        metadata -> SqlJson,
+        rate_per_s -> Nullable<Integer>,
+        rate_burst -> Nullable<Integer>,
+        disabled_at -> Nullable<SqlTs>,
+        last_used_at -> Nullable<SqlTs>,
+        successor_id -> Nullable<SqlId>,
     }
 }
 
@@ -190,6 +197,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    sessions (id) {
+        id -> SqlId,
+        user_id -> SqlId,
+        tenant_id -> SqlId,
+        address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        created_at -> SqlTs,
+        used_at -> SqlTs,
+        expires_at -> SqlTs,
+        ended_at -> Nullable<SqlTs>,
+        end_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    refresh_tokens (hash) {
+        hash -> Binary,
+        session_id -> SqlId,
+        created_at -> SqlTs,
+        spent_at -> Nullable<SqlTs>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     events,
     operations,
@@ -201,5 +238,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     signing_keys,
     keys,
-    signups
+    signups,
+    sessions,
+    refresh_tokens
 );

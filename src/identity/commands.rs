@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
 
+use super::sessions::store::{self as sessions, SessionRow};
 use super::store::{self, Membership, User};
 use super::token::Claims;
 use crate::app::App;
@@ -147,6 +148,21 @@ async fn open(
     let of = tenant.id;
     app.db
         .write(move |conn| {
+            sessions::insert(
+                conn,
+                SessionRow {
+                    id,
+                    user_id: user,
+                    tenant_id: of,
+                    address: caller.address.clone(),
+                    user_agent: None,
+                    created_at: now,
+                    used_at: now,
+                    expires_at: now.plus(ttl),
+                    ended_at: None,
+                    end_reason: None,
+                },
+            )?;
             let data = json!({ "user_id": user, "session_id": id });
             log::append_in(conn, &caller, now, NewEvent::of(of, "session.created", data)).map(drop)
         })

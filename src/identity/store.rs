@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::sessions::store as sessions;
 use crate::auth::caller::TenantRole;
 use crate::db::Conn;
 use crate::db::schema::{memberships, signing_keys, users};
@@ -93,6 +94,7 @@ pub fn memberships_of(conn: &mut Conn, user: UserId) -> Result<Vec<Membership>> 
 /// # Errors
 /// The store's.
 pub fn remove_members_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
+    sessions::remove_of_tenant(conn, tenant)?;
     let members: Vec<UserId> = memberships::table
         .filter(memberships::tenant_id.eq(tenant))
         .select(memberships::user_id)

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod engine;
 pub mod entropy;
 pub mod error;
+pub mod gcra;
 pub mod id;
 pub mod isolation;
 pub mod page;

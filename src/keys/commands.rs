@@ -1,13 +1,13 @@
 //! Making and revoking keys, and the verify call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use super::model::{Key, Standing};
+use super::model::{Environment, Key};
 use super::store;
 use crate::app::App;
 use crate::auth::caller::{OperatorRole, TenantRole};
@@ -21,7 +21,6 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{KeyId, TenantId};
 use crate::log::{self, NewEvent};
-use crate::placement::router;
 use crate::tenants::{self, Handle, State};
 
 /// A key on its creation: the one answer that holds its text.
@@ -57,6 +56,12 @@ fn record(new: &NewKey, kind: KeyKind, wanted: &Wanted, now: Ts) -> Key {
         created_at: now,
         expires_at: wanted.expires_at,
         revoked_at: None,
+        environment: Environment::Live,
+        metadata: BTreeMap::new(),
+        rate_limit: None,
+        disabled_at: None,
+        last_used_at: None,
+        successor_id: None,
         rev: 1,
     }
 }
@@ -328,93 +333,4 @@ pub async fn bootstrap(app: &App, given: Option<SecretString>) -> Result<Option<
         .await?;
     app.ring.forget_hash(&new.hash).await;
     Ok(first.then(|| new.text.clone()))
-}
-
-/// What became of a verification.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum VerifyCode {
-    /// The key may.
-    Valid,
-    /// No such key, or not a tenant's.
-    NotFound,
-    /// It was revoked.
-    Revoked,
-    /// Its time is over.
-    Expired,
-    /// Its tenant is not active.
-    TenantSuspended,
-    /// It lacks a scope.
-    InsufficientScope,
-}
-
-/// The answer of the verify call.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Verification {
-    /// Whether the key may do what was asked.
-    pub valid: bool,
-    /// Why, or why not.
-    pub code: VerifyCode,
-    /// The key.
-    pub key_id: Option<KeyId>,
-    /// Its tenant.
-    pub tenant_id: Option<TenantId>,
-    /// The tenant's slug.
-    pub tenant_slug: Option<String>,
-    /// The tenant's plan.
-    pub plan: Option<String>,
-    /// What the key may do.
-    pub scopes: Option<BTreeSet<Scope>>,
-}
-
-impl Verification {
-    fn refused(code: VerifyCode) -> Self {
-        Self {
-            valid: false,
-            code,
-            key_id: None,
-            tenant_id: None,
-            tenant_slug: None,
-            plan: None,
-            scopes: None,
-        }
-    }
-}
-
-/// Verifies a tenant's API key, in this order: found, not revoked, not expired, tenant active, scopes held.
-///
-/// # Errors
-/// As [`Caller::may`]; the store's on a cold miss. A key that may not is an answer, not an error.
-pub async fn verify(app: &App, caller: &Caller, text: &str, needed: &[Scope]) -> Result<Verification> {
-    caller.may(Verb::VerifyKeys)?;
-    if !matches!(secret_key::parse(text), Some((KeyKind::Tenant, _))) {
-        return Ok(Verification::refused(VerifyCode::NotFound));
-    }
-    let Some(key) = app.ring.find(&app.db, text).await? else {
-        return Ok(Verification::refused(VerifyCode::NotFound));
-    };
-    let Some(tenant) = key.tenant_id else { return Ok(Verification::refused(VerifyCode::NotFound)) };
-    let resident = match router::find(app, &Handle::Id(tenant)).await {
-        Ok(resident) => resident,
-        Err(Error::NotFound(_)) => return Ok(Verification::refused(VerifyCode::NotFound)),
-        Err(error) => return Err(error),
-    };
-    let code = match key.standing(app.clock.now()) {
-        Standing::Revoked => VerifyCode::Revoked,
-        Standing::Expired => VerifyCode::Expired,
-        Standing::Good if resident.tenant.state != State::Active => VerifyCode::TenantSuspended,
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
-            VerifyCode::InsufficientScope
-        }
-        Standing::Good => VerifyCode::Valid,
-    };
-    Ok(Verification {
-        valid: code == VerifyCode::Valid,
-        code,
-        key_id: Some(key.id),
-        tenant_id: Some(tenant),
-        tenant_slug: Some(resident.tenant.slug.clone()),
-        plan: Some(resident.tenant.plan.clone()),
-        scopes: Some(key.scopes.clone()),
-    })
 }

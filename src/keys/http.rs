@@ -5,9 +5,10 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::commands::{self, CreatedKey, Verification, Wanted};
+use super::commands::{self, CreatedKey, Wanted};
 use super::model::Key;
 use super::queries;
+use super::verify::{self, Verification};
 use crate::app::App;
 use crate::auth::caller::OperatorRole;
 use crate::auth::{Caller, Scope};
@@ -19,7 +20,7 @@ use crate::kernel::page::{Page, PageRequest};
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
-        .service(verify)
+        .service(verify_key)
         .service(create_tenant_key)
         .service(list_tenant_keys)
         .service(get_tenant_key)
@@ -106,8 +107,8 @@ fn one() -> u32 {
 /// Verifies a tenant's API key. Always 200: a key that may not is an answer.
 #[utoipa::path(tag = "services", request_body = VerifyRequest, responses((status = 200, body = Verification)), security(("bearer" = [])))]
 #[post("/v1/api-keys/verify")]
-async fn verify(app: web::Data<App>, caller: Caller, body: Body<VerifyRequest>) -> Reply<HttpResponse> {
-    let answer = commands::verify(&app, &caller, &body.value.key, &body.value.scopes).await?;
+async fn verify_key(app: web::Data<App>, caller: Caller, body: Body<VerifyRequest>) -> Reply<HttpResponse> {
+    let answer = verify::verify(&app, &caller, &body.value.key, &body.value.scopes).await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 

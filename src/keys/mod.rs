@@ -7,5 +7,6 @@ pub mod model;
 pub mod queries;
 pub mod ring;
 mod store;
+pub mod verify;
 
 pub use store::remove_of_tenant_in;

@@ -97,6 +97,7 @@ pub async fn who(app: &App, text: &str) -> Result<Who> {
     match key.standing(app.clock.now()) {
         Standing::Good => {}
         Standing::Revoked => return Err(Error::Unauthenticated("the key was revoked".into())),
+        Standing::Disabled => return Err(Error::Unauthenticated("the key is switched off".into())),
         Standing::Expired => return Err(Error::Unauthenticated("the key has expired".into())),
     }
     match (key.kind, key.tenant_id, key.role) {

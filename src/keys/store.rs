@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 
-use super::model::Key;
+use super::model::{Environment, Key};
 use crate::auth::caller::OperatorRole;
 use crate::auth::scope::Scope;
 use crate::auth::secret_key::{KeyHash, KeyKind};
@@ -12,6 +12,7 @@ use crate::db::Conn;
 use crate::db::schema::keys;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::gcra::Rate;
 use crate::kernel::id::{KeyId, TenantId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::sql::Json;
@@ -30,6 +31,25 @@ struct Row {
     created_at: Ts,
     expires_at: Option<Ts>,
     revoked_at: Option<Ts>,
+    environment: Environment,
+    metadata: Json,
+    rate_per_s: Option<i32>,
+    rate_burst: Option<i32>,
+    disabled_at: Option<Ts>,
+    last_used_at: Option<Ts>,
+    successor_id: Option<KeyId>,
+}
+
+/// The two columns of a limit are there together or not at all.
+fn rate(per_s: Option<i32>, burst: Option<i32>) -> Result<Option<Rate>> {
+    match (per_s, burst) {
+        (None, None) => Ok(None),
+        (Some(per_s), Some(burst)) => Ok(Some(Rate {
+            requests_per_s: u32::try_from(per_s).map_err(Error::internal)?,
+            burst: u32::try_from(burst).map_err(Error::internal)?,
+        })),
+        _ => Err(Error::internal("half a rate limit")),
+    }
 }
 
 impl TryFrom<Row> for Key {
@@ -47,6 +67,12 @@ impl TryFrom<Row> for Key {
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            environment: row.environment,
+            metadata: serde_json::from_value(row.metadata.0).map_err(Error::internal)?,
+            rate_limit: rate(row.rate_per_s, row.rate_burst)?,
+            disabled_at: row.disabled_at,
+            last_used_at: row.last_used_at,
+            successor_id: row.successor_id,
             rev: row.rev,
         })
     }
@@ -58,6 +84,10 @@ impl TryFrom<Row> for Key {
 /// The store's.
 pub fn insert(conn: &mut Conn, key: &Key, hash: &KeyHash, created_by: &str) -> Result<()> {
     let scopes = serde_json::to_value(&key.scopes).map_err(Error::internal)?;
+    let metadata = serde_json::to_value(&key.metadata).map_err(Error::internal)?;
+    let column = |number: u32| i32::try_from(number).map_err(Error::internal);
+    let per_s = key.rate_limit.map(|rate| column(rate.requests_per_s)).transpose()?;
+    let burst = key.rate_limit.map(|rate| column(rate.burst)).transpose()?;
     diesel::insert_into(keys::table)
         .values((
             keys::id.eq(key.id),
@@ -73,6 +103,13 @@ pub fn insert(conn: &mut Conn, key: &Key, hash: &KeyHash, created_by: &str) -> R
             keys::created_at.eq(key.created_at),
             keys::expires_at.eq(key.expires_at),
             keys::revoked_at.eq(key.revoked_at),
+            keys::environment.eq(key.environment),
+            keys::metadata.eq(Json(metadata)),
+            keys::rate_per_s.eq(per_s),
+            keys::rate_burst.eq(burst),
+            keys::disabled_at.eq(key.disabled_at),
+            keys::last_used_at.eq(key.last_used_at),
+            keys::successor_id.eq(key.successor_id),
         ))
         .execute(conn)?;
     Ok(())

@@ -1,0 +1,7 @@
+ALTER TABLE keys ADD COLUMN environment TEXT NOT NULL DEFAULT 'live' CHECK (environment IN ('live', 'test'));
+ALTER TABLE keys ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE keys ADD COLUMN rate_per_s INTEGER;
+ALTER TABLE keys ADD COLUMN rate_burst INTEGER;
+ALTER TABLE keys ADD COLUMN disabled_at INTEGER;
+ALTER TABLE keys ADD COLUMN last_used_at INTEGER;
+ALTER TABLE keys ADD COLUMN successor_id BLOB;
