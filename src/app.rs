@@ -21,6 +21,7 @@ use crate::kernel::vault::Vault;
 use crate::keys::ring::Ring;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
+use crate::mail::Mailer;
 use crate::onboarding::removal;
 use crate::placement::access;
 use crate::placement::clusters::Clusters;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub vault: Vault,
     /// Access tokens.
     pub tokens: Tokens,
+    /// Letters to people.
+    pub mailer: Mailer,
     /// The clusters and the application's schema.
     pub clusters: Clusters,
     /// Connections to tenants' data.

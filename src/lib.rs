@@ -13,6 +13,7 @@ pub mod identity;
 pub mod kernel;
 pub mod keys;
 pub mod log;
+pub mod mail;
 pub mod onboarding;
 pub mod operations;
 pub mod placement;

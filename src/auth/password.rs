@@ -23,6 +23,29 @@ fn argon2() -> Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
+/// Guesses that a password must at least withstand. The few thousand most used ones take far fewer.
+const GUESSES: u64 = 1_000_000;
+
+/// What is wrong with a new password: too short, or too easy to guess (one of the most used ones, a date, a
+/// pattern of keys, the person's own address, or little more than such). `None` when nothing is.
+///
+/// # Errors
+/// [`Error::Internal`] when the check ended early.
+pub async fn weakness(password: SecretString, email: &str, least: usize) -> Result<Option<String>> {
+    if password.expose_secret().chars().count() < least {
+        return Ok(Some(format!("must have at least {least} characters")));
+    }
+    let email = email.to_owned();
+    run_blocking(move || {
+        let parts: Vec<&str> =
+            std::iter::once(email.as_str()).chain(email.split(['@', '.', '+', '-', '_'])).collect();
+        let guesses = zxcvbn::zxcvbn(password.expose_secret(), &parts).guesses();
+        let why = "is too easy to guess: choose one that is not common and does not follow from the address";
+        Ok((guesses < GUESSES).then(|| why.to_owned()))
+    })
+    .await
+}
+
 fn turns() -> &'static Semaphore {
     static TURNS: OnceLock<Semaphore> = OnceLock::new();
     TURNS.get_or_init(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)))
@@ -63,6 +86,32 @@ pub async fn verify(password: SecretString, stored: Option<String>) -> Result<bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_attackers_try_first_is_refused() {
+        let weak =
+            async |text: &str| weakness(text.to_owned().into(), "ada.lovelace@example.com", 8).await.unwrap();
+        for text in [
+            "password",
+            "Password1",
+            "12345678",
+            "qwertyuiop",
+            "iloveyou1",
+            "aaaaaaaaaaaa",
+            "letmein123",
+            "ada.lovelace@example.com",
+            "Lovelace1",
+            "trustno1!",
+            "sunshine1",
+            "19840612",
+        ] {
+            assert!(weak(text).await.is_some_and(|why| why.contains("easy")), "{text}");
+        }
+        assert!(weak("short").await.unwrap().contains("at least 8"));
+        for text in ["correct horse battery", "tuqXe-ronga-9", "Über den Wolken 42"] {
+            assert_eq!(weak(text).await, None, "{text}");
+        }
+    }
 
     #[tokio::test]
     async fn the_right_password_and_no_other() {

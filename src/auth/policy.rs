@@ -77,6 +77,16 @@ policy! {
     WriteData: operators [], members [Owner Admin Developer], key Some(Scope::DataWrite), service None;
     /// Create, list and revoke one's tenant's API keys.
     ManageKeys: operators [], members [Owner Admin Developer], key Some(Scope::KeysManage), service None;
+    /// See who belongs to one's own tenant.
+    ReadMembers: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::MembersManage), service None;
+    /// Invite, change and remove members of one's own tenant, up to one's own role.
+    ManageMembers: operators [], members [Owner Admin], key Some(Scope::MembersManage), service None;
+    /// Hand one's own tenant over.
+    TransferOwnership: operators [], members [Owner], key None, service None;
+    /// Leave a tenant.
+    LeaveTenant: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
+    /// Read and change one's own account.
+    OwnAccount: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
     /// End one's own session.
     EndSession: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
     /// Verify a tenant's API key.

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::out::Out;
 use crate::catalog::{self, Opened};
 use crate::config::{Environment, Inputs, Problems};
+use crate::mail::templates;
 use crate::placement::app_schema;
 use crate::server;
 use crate::work::failpoint;
@@ -37,7 +38,8 @@ pub fn run(inputs: &Inputs) -> Outcome {
 pub(super) fn checked(inputs: &Inputs) -> Result<Opened, Problems> {
     let opened = catalog::open(inputs)?;
     let loaded = &opened.loaded;
-    let found = app_schema::problems(&loaded.settings, &loaded.origin("application.migrations_dir"));
+    let mut found = app_schema::problems(&loaded.settings, &loaded.origin("application.migrations_dir"));
+    found.extend(templates::problems(&loaded.settings));
     Problems::or(found, opened)
 }
 

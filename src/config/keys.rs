@@ -51,6 +51,10 @@ pub enum Kind {
     StoreUrl,
     /// A cluster's URL; may be a secret.
     ClusterUrl,
+    /// A mail server's URL; may be a secret.
+    SmtpUrl,
+    /// A mail address, with or without a name.
+    Mailbox,
     /// Base64 of 32 bytes; a secret.
     MasterKey,
     /// Many of [`Kind::MasterKey`].
@@ -90,10 +94,19 @@ pub const KEYS: &[KeySpec] = &[
     key("plans.file", Kind::Path),
     key("signup.enabled", Kind::Bool),
     key("signup.verify_email", Kind::Bool),
+    int("signup.verification_ttl_s", 1, 604_800),
     key("signup.default_plan", Kind::Word),
     int("auth.access_token_ttl_s", 60, 900),
     key("auth.audience", Kind::Word),
     int("auth.password_min_length", 8, 128),
+    int("auth.code_ttl_s", 1, 86_400),
+    int("members.invitation_ttl_s", 1, 7_776_000),
+    key("mail.transport", Kind::Choice(&["file", "smtp"])),
+    key("mail.from", Kind::Mailbox),
+    key("mail.templates_dir", Kind::Path),
+    int("mail.resend_cooldown_s", 0, 86_400),
+    key("mail.smtp.url", Kind::SmtpUrl),
+    int("mail.smtp.timeout_s", 1, 120),
     int("data_door.statement_timeout_ms", 10, 600_000),
     int("data_door.max_rows", 1, 1_000_000),
     int("data_door.max_bytes", 1_024, 104_857_600),
@@ -135,7 +148,7 @@ impl Kind {
     /// Whether the value may be given as `env:NAME` or `file:PATH` and must not be logged.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::StoreUrl | Self::ClusterUrl | Self::MasterKey | Self::MasterKeys)
+        matches!(self, Self::StoreUrl | Self::ClusterUrl | Self::SmtpUrl | Self::MasterKey | Self::MasterKeys)
     }
 
     /// Whether it takes a list of strings.
@@ -160,6 +173,8 @@ impl Kind {
             Self::HttpUrl => "a URL, for instance https://tenantry.example.com".to_owned(),
             Self::StoreUrl => "sqlite://PATH or postgres://user@host/database".to_owned(),
             Self::ClusterUrl => "sqlite://DIRECTORY or postgres://owner@host/database".to_owned(),
+            Self::SmtpUrl => "smtps://user:password@host or smtp://host:port".to_owned(),
+            Self::Mailbox => "a mail address, for instance Acme <no-reply@acme.example>".to_owned(),
             Self::MasterKey => "base64 of 32 bytes, env:NAME or file:PATH".to_owned(),
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
@@ -193,6 +208,10 @@ impl Kind {
             }
             (Self::HttpUrl, Raw::Text(text)) => url::check_http(text),
             (Self::StoreUrl | Self::ClusterUrl, Raw::Text(text)) => url::DatabaseUrl::parse(text).map(|_| ()),
+            (Self::SmtpUrl, Raw::Text(text)) => url::SmtpUrl::parse(text).map(|_| ()),
+            (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
+                refuse(format!("`{text}` is no mail address"))
+            }
             (Self::MasterKey, Raw::Text(text)) => super::master_key::parse(text).map(|_| ()),
             (Self::MasterKeys, Raw::List(all)) => {
                 all.iter().try_for_each(|text| Self::MasterKey.check(&Raw::Text(text.clone())))

@@ -290,7 +290,7 @@ fn secrets(winners: &[&Leaf]) -> Secrets {
 fn entry(leaf: &Leaf) -> Entry {
     const MASK: &str = "***";
     let value = match (leaf.kind, &leaf.value) {
-        (Kind::StoreUrl | Kind::ClusterUrl, Raw::Text(text)) => url::redact(text).into(),
+        (Kind::StoreUrl | Kind::ClusterUrl | Kind::SmtpUrl, Raw::Text(text)) => url::redact(text).into(),
         (Kind::MasterKey, _) if leaf.origin.is_operators() => MASK.into(),
         (Kind::MasterKeys, Raw::List(all)) => vec![MASK; all.len()].into(),
         (_, Raw::Text(text)) => text.clone().into(),

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::load::Loaded;
 use super::problem::{Fault, Problem, nearest, one_of};
 use super::reading::Reader;
-use super::url::Engine;
+use super::settings::MailTransport;
+use super::url::{Engine, SmtpUrl};
 use crate::kernel::isolation::Isolation;
 
 /// Why `model` cannot be kept on a cluster of this engine; `None` when it can.
@@ -30,7 +31,7 @@ const TLS: bool = cfg!(feature = "pg-tls");
 pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     clusters(loaded, reader);
     tls(loaded, reader, TLS);
-    signup(loaded, reader);
+    mail(loaded, reader);
     backoff(loaded, reader);
     migrations(loaded, reader, dir);
     loaded.warnings.extend(warnings(loaded));
@@ -81,13 +82,14 @@ fn tls(loaded: &Loaded, reader: &mut Reader<'_>, can: bool) {
     }
 }
 
-fn signup(loaded: &Loaded, reader: &mut Reader<'_>) {
-    if loaded.settings.signup.verify_email {
-        let fault = Fault::new(
-            "an address can only be verified by mail, and this version cannot send mail",
-            "set it to false; set signup.enabled to false to let only operators create tenants",
-        );
-        reader.refuse("signup.verify_email", loaded.origin("signup.verify_email"), fault);
+fn mail(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let mail = &loaded.settings.mail;
+    if mail.transport == MailTransport::Smtp
+        && mail.smtp.url.is_none()
+        && !reader.refused.contains("mail.smtp.url")
+    {
+        let fault = Fault::new("there is no mail server to speak to", "set mail.smtp.url");
+        reader.refuse("mail.transport", loaded.origin("mail.transport"), fault);
     }
 }
 
@@ -130,7 +132,21 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
         warn(
             "signup.verify_email",
             "anyone can sign up with an address that is not theirs: mail is not verified",
-            "set signup.enabled to false if only operators should create tenants",
+            "set it to true, or set signup.enabled to false if only operators should create tenants",
+        );
+    }
+    if settings.signup.verify_email && settings.mail.transport == MailTransport::File {
+        warn(
+            "mail.transport",
+            "the codes that confirm an address are written to files on this machine, not sent",
+            "set it to smtp, with mail.smtp.url",
+        );
+    }
+    if settings.mail.smtp.url.as_ref().is_some_and(SmtpUrl::shows_password) {
+        warn(
+            "mail.smtp.url",
+            "the password can go over the network in the clear",
+            "use smtps://, or add ?tls=required",
         );
     }
     if !settings.server.bind.ip().is_loopback() && settings.server.public_url.is_none() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::master_key::{MasterKey, MasterKeySource};
-use super::url::DatabaseUrl;
+use super::url::{DatabaseUrl, SmtpUrl};
 use crate::kernel::isolation::Isolation;
 
 /// Everything an operator can set. `config/default.toml` has the ranges, the defaults and the reasons.
@@ -38,6 +38,10 @@ pub struct Settings {
     pub signup: Signup,
     /// Tokens and passwords.
     pub auth: Auth,
+    /// Members of tenants.
+    pub members: Members,
+    /// Mail to people.
+    pub mail: Mail,
     /// Bounds of the data door.
     pub data_door: DataDoor,
     /// Durable work.
@@ -203,8 +207,11 @@ pub struct Plans {
 pub struct Signup {
     /// Whether strangers may.
     pub enabled: bool,
-    /// Whether an address must be confirmed by mail first; always false in this version.
+    /// Whether an address must be confirmed by mail before the tenant is made.
     pub verify_email: bool,
+    /// How long a signup waits for that, a second to a week.
+    #[serde(rename = "verification_ttl_s", deserialize_with = "seconds")]
+    pub verification_ttl: Duration,
     /// Plan of those who name none.
     pub default_plan: String,
 }
@@ -220,6 +227,56 @@ pub struct Auth {
     pub audience: String,
     /// Fewest characters of a password, 8 to 128.
     pub password_min_length: usize,
+    /// Life of a token or code that was mailed to change a password or an address, a second to a day.
+    #[serde(rename = "code_ttl_s", deserialize_with = "seconds")]
+    pub code_ttl: Duration,
+}
+
+/// Members of tenants.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// Life of an invitation, a second to 90 days.
+    #[serde(rename = "invitation_ttl_s", deserialize_with = "seconds")]
+    pub invitation_ttl: Duration,
+}
+
+/// Mail to people.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// The way out.
+    pub transport: MailTransport,
+    /// Whom mail is from: an address, with or without a name.
+    pub from: String,
+    /// Where the operator's own templates are.
+    pub templates_dir: Option<PathBuf>,
+    /// Shortest time between two mails that ask the same of the same person, up to a day.
+    #[serde(rename = "resend_cooldown_s", deserialize_with = "seconds")]
+    pub resend_cooldown: Duration,
+    /// The mail server.
+    pub smtp: Smtp,
+}
+
+/// The way that mail goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTransport {
+    /// A file each, below the data directory.
+    File,
+    /// A mail server.
+    Smtp,
+}
+
+/// The mail server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Where it is, and how to sign in.
+    pub url: Option<SmtpUrl>,
+    /// Longest wait for each of its answers, a second to two minutes.
+    #[serde(rename = "timeout_s", deserialize_with = "seconds")]
+    pub timeout: Duration,
 }
 
 /// Bounds of the data door.

@@ -109,7 +109,7 @@ public_url = "ftp://x"
 [store]
 url = "postgress://u:geheim@h/d"
 [signup]
-verify_email = true
+verify_email = 1
 [nonsense]
 a = 1
 [log]
@@ -131,7 +131,7 @@ format = "jsn"
         "tenantry.toml:6:11: server.workers: 9_999 is out of range; allowed is 0 to 1_024",
         "tenantry.toml:7:14: server.public_url: `ftp` is not http or https; give an http or https URL, for instance https://tenantry.example.com",
         "tenantry.toml:9:7: store.url: `postgress` is no engine of ours; did you mean postgres://?",
-        "tenantry.toml:11:16: signup.verify_email: an address can only be verified by mail, and this version cannot send mail; set it to false; set signup.enabled to false to let only operators create tenants",
+        "tenantry.toml:11:16: signup.verify_email: is a whole number; give true or false",
         "tenantry.toml:12:2: nonsense: unknown key; `tenantry config show` lists every key",
         "tenantry.toml:15:10: log.format: `jsn` is not one of the allowed words; did you mean json? Allowed are auto, pretty or json",
         "environment TENANTRY_AUTH__ACCESS_TOKEN_TTL_S: auth.access_token_ttl_s: 1_000 is out of range; allowed is 60 to 900",

@@ -103,6 +103,61 @@ impl<'de> Deserialize<'de> for DatabaseUrl {
     }
 }
 
+/// The URL of a mail server. Shown without its password.
+#[derive(Clone)]
+pub struct SmtpUrl(SecretString);
+
+impl SmtpUrl {
+    /// Reads `smtp://…` or `smtps://…`.
+    ///
+    /// # Errors
+    /// What is wrong, without quoting more than the scheme.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let remedy = "give smtps://user:password@host, or smtp://host:port?tls=required";
+        let parsed = ::url::Url::parse(text.trim())
+            .map_err(|error| Fault::new(format!("is not a URL: {error}"), remedy))?;
+        if !matches!(parsed.scheme(), "smtp" | "smtps") {
+            return Err(Fault::new(format!("`{}` is not smtp or smtps", parsed.scheme()), remedy));
+        }
+        if parsed.host_str().is_none_or(str::is_empty) {
+            return Err(Fault::new("names no host", remedy));
+        }
+        match parameter(text, "tls").as_deref() {
+            None | Some("required" | "opportunistic") => Ok(Self(SecretString::from(text.trim()))),
+            Some(_) => Err(Fault::new("tls is required or opportunistic", remedy)),
+        }
+    }
+
+    /// The whole URL, password included; for the transport only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether it has a password that TLS does not surely hide on its way.
+    #[must_use]
+    pub fn shows_password(&self) -> bool {
+        let text = self.expose();
+        let Ok(parsed) = ::url::Url::parse(text) else { return false };
+        let here = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let hidden = parsed.scheme() == "smtps" || parameter(text, "tls").as_deref() == Some("required");
+        parsed.password().is_some() && !hidden && !here
+    }
+}
+
+impl fmt::Debug for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SmtpUrl({})", redact(self.expose()))
+    }
+}
+
+impl<'de> Deserialize<'de> for SmtpUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::parse(&text).map_err(|fault| serde::de::Error::custom(fault.detail))
+    }
+}
+
 fn check_sqlite(path: &str) -> Result<(), Fault> {
     if path.is_empty() {
         return Err(Fault::new(
@@ -229,6 +284,25 @@ mod tests {
             assert!(fault.detail.contains(detail), "{text}: {}", fault.detail);
             assert!(fault.remedy.contains(remedy), "{text}: {}", fault.remedy);
             assert!(!format!("{fault:?}").contains("pw"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_mail_server_is_named_by_smtp_or_smtps_and_hides_its_password() {
+        for (text, bare) in [
+            ("smtp://h", false),
+            ("smtps://u:pw@h", false),
+            ("smtp://u:pw@h:587?tls=required", false),
+            ("smtp://u:pw@h:587", true),
+            ("smtp://u:pw@h?tls=opportunistic", true),
+            ("smtp://u:pw@127.0.0.1:25", false),
+        ] {
+            let url = SmtpUrl::parse(text).unwrap();
+            assert_eq!(url.shows_password(), bare, "{text}");
+            assert!(!format!("{url:?}").contains("pw"), "{url:?}");
+        }
+        for text in ["http://u:pw@h", "smtp://", "smtp:u:pw", "smtp://h?tls=pw", "pw"] {
+            assert!(!format!("{:?}", SmtpUrl::parse(text).unwrap_err()).contains("u:pw"), "{text}");
         }
     }
 

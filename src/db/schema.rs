@@ -140,6 +140,7 @@ diesel::table! {
         user_id -> SqlId,
         role -> Text,
         created_at -> SqlTs,
+        rev -> BigInt,
     }
 }
 
@@ -227,6 +228,86 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    invitations (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        email -> Text,
+        role -> Text,
+        state -> Text,
+        token_hash -> Binary,
+        invited_by -> Text,
+        user_id -> Nullable<SqlId>,
+        rev -> BigInt,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+        sent_at -> SqlTs,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    pending_owners (signup_id) {
+        signup_id -> SqlId,
+        tenant_id -> SqlId,
+        operation_id -> SqlId,
+        email -> Text,
+        password_hash -> Text,
+        code_hash -> Binary,
+        tries -> Integer,
+        sends -> Integer,
+        sent_at -> SqlTs,
+        created_at -> SqlTs,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    password_resets (user_id) {
+        user_id -> SqlId,
+        token_hash -> Binary,
+        created_at -> SqlTs,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    email_changes (user_id) {
+        user_id -> SqlId,
+        email -> Text,
+        code_hash -> Binary,
+        tries -> Integer,
+        created_at -> SqlTs,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    mails (id) {
+        id -> SqlId,
+        tenant_id -> Nullable<SqlId>,
+        operation_id -> SqlId,
+        letter -> Binary,
+        created_at -> SqlTs,
+        expires_at -> SqlTs,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     events,
     operations,
@@ -240,5 +321,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     keys,
     signups,
     sessions,
-    refresh_tokens
+    refresh_tokens,
+    invitations,
+    pending_owners,
+    password_resets,
+    email_changes,
+    mails
 );

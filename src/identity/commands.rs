@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
 
+use super::pending;
 use super::sessions::store::{self as sessions, SessionRow};
 use super::store::{self, Membership, User};
 use super::token::Claims;
@@ -54,7 +55,7 @@ pub fn normalise_email(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the same words, and after the same time, whether the person is unknown,
-/// the password wrong or the tenant not theirs; [`Error::Conflict`] `tenant_required` when they have several.
+/// the password wrong or the tenant not theirs; [`Error::Forbidden`] `email_not_verified`; [`Error::Conflict`] `tenant_required` when they have several.
 pub async fn sign_in(
     app: &App,
     caller: &Caller,
@@ -63,14 +64,29 @@ pub async fn sign_in(
     tenant: Option<String>,
 ) -> Result<Session> {
     let refused = || Error::Unauthenticated("the e-mail address or the password is wrong".into());
-    let found = match normalise_email(email) {
-        Ok(email) => app.db.read(move |conn| store::by_email(conn, &email)).await?,
-        Err(_) => None,
+    let now = app.clock.now();
+    let (found, unconfirmed) = match normalise_email(email) {
+        Ok(email) => {
+            let both = move |conn: &mut Conn| {
+                Ok((store::by_email(conn, &email)?, pending::by_email(conn, &email, now)?))
+            };
+            app.db.read(both).await?
+        }
+        Err(_) => (None, None),
     };
     let stored = found.as_ref().and_then(|user| user.password_hash.clone());
+    // Who has not confirmed their address yet is no user, but with their password they are told why not.
+    let unconfirmed = unconfirmed.filter(|_| found.is_none());
+    let stored = stored.or_else(|| unconfirmed.as_ref().map(|owner| owner.password_hash.clone()));
     if !password::verify(given, stored).await? {
         note_failure(app, caller, found.as_ref()).await;
         return Err(refused());
+    }
+    if unconfirmed.is_some() {
+        return Err(Error::forbidden(
+            "email_not_verified",
+            "the address is not confirmed yet: enter the code that was mailed to it",
+        ));
     }
     let user = found.ok_or_else(refused)?;
     let homes = {
@@ -171,7 +187,7 @@ async fn open(
 }
 
 /// A wrong password against a known person is a fact worth keeping; it must not change the answer.
-async fn note_failure(app: &App, caller: &Caller, user: Option<&User>) {
+pub(super) async fn note_failure(app: &App, caller: &Caller, user: Option<&User>) {
     let Some(user) = user.map(|user| user.id) else { return };
     let (caller, now) = (caller.clone(), app.clock.now());
     let noted = app
@@ -196,6 +212,7 @@ pub fn join_in(
     tenant: TenantId,
     role: crate::auth::caller::TenantRole,
 ) -> Result<()> {
-    let membership = Membership { tenant_id: tenant, user_id: user.id, role, created_at: user.updated_at };
+    let membership =
+        Membership { tenant_id: tenant, user_id: user.id, role, created_at: user.updated_at, rev: 1 };
     store::insert_membership(conn, membership)
 }

@@ -14,7 +14,13 @@ use crate::http::{Body, Reply};
 
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(sign_in).service(jwks).service(discovery);
+    config
+        .service(sign_in)
+        .service(jwks)
+        .service(discovery)
+        .configure(super::account::http::routes)
+        .configure(super::members::http::routes)
+        .configure(super::invitations::http::routes);
 }
 
 /// Who signs in.

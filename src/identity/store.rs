@@ -38,6 +38,8 @@ pub struct Membership {
     pub role: TenantRole,
     /// Since when.
     pub created_at: Ts,
+    /// Its revision.
+    pub rev: i64,
 }
 
 /// Finds a person by address.
@@ -102,6 +104,7 @@ pub fn remove_members_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     diesel::delete(memberships::table.filter(memberships::tenant_id.eq(tenant))).execute(conn)?;
     for user in members {
         if memberships_of(conn, user)?.is_empty() {
+            sessions::remove_of_user(conn, user)?;
             diesel::delete(users::table.find(user)).execute(conn)?;
         }
     }

@@ -44,6 +44,12 @@ impl Ts {
         self.0.checked_add(by).map_or(Self(Timestamp::MAX), Self)
     }
 
+    /// This moment minus `by`; stays at the first representable moment when that overflows.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        self.0.checked_sub(by).map_or(Self(Timestamp::MIN), Self)
+    }
+
     /// How long from `earlier` to this moment; zero when it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

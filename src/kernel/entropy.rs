@@ -40,6 +40,14 @@ pub fn base62(len: usize) -> String {
     out
 }
 
+/// `len` decimal digits, for a code that a person types; 18 at most are random.
+#[must_use]
+pub fn digits(len: u32) -> String {
+    let below = 10u64.saturating_pow(len.min(18));
+    let width = usize::try_from(len).unwrap_or(0);
+    format!("{:0width$}", u64::from_le_bytes(bytes::<8>()) % below)
+}
+
 /// `value` in base 62, left-padded with `0` to `width` characters.
 #[must_use]
 pub fn to_base62(mut value: u32, width: usize) -> String {

@@ -169,6 +169,11 @@ typed_id!(/// A signup.
 typed_id!(/// A signed-in session, the `jti` of its tokens.
     SessionId, "sess", "session");
 
+typed_id!(/// An invitation to a tenant.
+    InvitationId, "inv", "invitation");
+typed_id!(/// A mail that waits to be delivered.
+    MailId, "mail", "mail");
+
 typed_id!(
     /// A process that serves, from its start to its end.
     ReplicaId,

@@ -2,37 +2,30 @@
 //!
 //! The password is hashed first, off the async threads; then one transaction makes tenant, owner, signup,
 //! events and operation, and takes a ready placement from stock, in which case the tenant is active at
-//! once. Without stock the operation builds the home.
+//! once. Without stock the operation builds the home. Where an address must be confirmed first, `verify` takes over.
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::draft::{Asked, Draft, create_in, draft, keep};
 use super::model::{CreatedTenant, SignedUp, Verification};
 use super::store::{self, Signup};
-use super::worker::{ACTIVATE, CLAIM};
+use super::verify;
 use crate::app::App;
 use crate::auth::caller::TenantRole;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
 use crate::identity::commands::{join_in, normalise_email};
-use crate::identity::{self as people, User};
+use crate::identity::{self as people, User, invitations};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
-use crate::kernel::id::{SignupId, TenantId, UserId};
+use crate::kernel::id::{SignupId, UserId};
 use crate::kernel::isolation::Isolation;
-use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
-use crate::placement::clusters::Wanted;
-use crate::placement::{self, steps_run};
-use crate::tenants::commands::slug_taken;
-use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
-use crate::work::{self, NewOperation, Operation, failpoint};
-
-/// How often a derived slug gets another random tail before we give up.
-const TAILS: usize = 5;
+use crate::work::failpoint;
 
 /// What a stranger signs up with.
 #[derive(Debug, Clone)]
@@ -68,23 +61,6 @@ pub struct TenantRequest {
     pub owner_email: Option<String>,
 }
 
-/// Everything about the new tenant that is settled before the transaction.
-#[derive(Clone)]
-struct Draft {
-    name: String,
-    slug: SlugWish,
-    plan: String,
-    isolation: Isolation,
-    cluster: String,
-    region: Option<String>,
-}
-
-#[derive(Clone)]
-enum SlugWish {
-    Exactly(Slug),
-    Derived(Slug),
-}
-
 /// Signs a stranger's organisation up.
 ///
 /// # Errors
@@ -105,14 +81,9 @@ pub async fn sign_up(
     }
     let mut wrong = Vec::new();
     let email = keep(&mut wrong, "/email", normalise_email(&request.email));
-    if secrecy::ExposeSecret::expose_secret(&request.password).chars().count()
-        < app.settings.auth.password_min_length
-    {
-        let least = app.settings.auth.password_min_length;
-        wrong.push(FieldError {
-            pointer: "/password".into(),
-            detail: format!("must have at least {least} characters"),
-        });
+    let least = app.settings.auth.password_min_length;
+    if let Some(detail) = password::weakness(request.password.clone(), &request.email, least).await? {
+        wrong.push(FieldError { pointer: "/password".into(), detail });
     }
     let draft = draft(
         app,
@@ -139,7 +110,21 @@ pub async fn sign_up(
     if let Some(replayed) = early {
         return Ok(replayed);
     }
-    let owner = owner(found, email, request.password).await?;
+    if app.settings.signup.verify_email {
+        return verify::wait(app, caller, draft, email, request.password, attempt).await;
+    }
+    make(app, caller, draft, owner(found, email, request.password).await?, attempt).await
+}
+
+/// Makes the tenant of somebody whose address is taken on trust.
+async fn make(
+    app: &App,
+    caller: &Caller,
+    draft: Draft,
+    owner: Owner,
+    attempt: Arc<Attempt>,
+) -> Result<Answer<SignedUp>> {
+    let now = app.clock.now();
     let (again, caller) = (app.clone(), caller.clone());
     let answer = app
         .db
@@ -179,7 +164,7 @@ pub async fn sign_up(
     Ok(answer)
 }
 
-/// Creates a tenant for an operator.
+/// Creates a tenant for an operator. Its owner is invited by mail, and is a member once they have accepted.
 ///
 /// # Errors
 /// As [`Caller::may`]; as [`sign_up`]; [`Error::Refused`] when no cluster fits.
@@ -217,9 +202,7 @@ pub async fn create(
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (tenant, operation) = create_in(conn, &again, &caller, &draft, now)?;
                 if let Some(email) = &email {
-                    let owner = Owner { email: email.clone(), new_hash: None, known: None };
-                    let user = owner_in(conn, &owner, now)?;
-                    join_in(conn, &user, tenant.id, TenantRole::Owner)?;
+                    invitations::offer_in(conn, &again, &caller, &tenant, email, TenantRole::Owner, now)?;
                 }
                 Ok(CreatedTenant { tenant, operation })
             })
@@ -227,61 +210,6 @@ pub async fn create(
         .await?;
     app.new_tenant();
     Ok(answer)
-}
-
-struct Asked<'a> {
-    name: (&'a str, &'static str),
-    slug: Option<&'a str>,
-    plan: Option<&'a str>,
-    public_only: bool,
-    isolation: Option<Isolation>,
-    cluster: Option<String>,
-    region: Option<String>,
-}
-
-fn keep<T>(wrong: &mut Vec<FieldError>, pointer: &str, outcome: Result<T, String>) -> Option<T> {
-    outcome.map_err(|detail| wrong.push(FieldError { pointer: pointer.into(), detail })).ok()
-}
-
-fn draft(app: &App, asked: Asked<'_>, wrong: &mut Vec<FieldError>) -> Option<Draft> {
-    let (name, pointer) = asked.name;
-    let name = name.trim();
-    if name.is_empty() {
-        wrong.push(FieldError { pointer: pointer.into(), detail: "must not be blank".into() });
-    }
-    let reserved = &app.settings.tenancy.reserved_slugs;
-    let slug = match asked.slug {
-        Some(text) => keep(wrong, "/slug", Slug::parse(text, reserved)).map(SlugWish::Exactly),
-        None => Some(SlugWish::Derived(Slug::derive(name, reserved))),
-    };
-    let key = asked.plan.unwrap_or(&app.settings.signup.default_plan);
-    let plan = app.catalogue.get(key).filter(|plan| plan.public || !asked.public_only);
-    if plan.is_none() {
-        wrong.push(FieldError {
-            pointer: "/plan".into(),
-            detail: format!("there is no plan `{key}`; see GET /v1/plans"),
-        });
-    }
-    let isolation =
-        asked.isolation.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation);
-    let wanted = Wanted { isolation, cluster: asked.cluster, region: asked.region };
-    let cluster = app.clusters.choose(&wanted).map(ToOwned::to_owned);
-    let pointer = match (&wanted.cluster, &wanted.region) {
-        (Some(_), _) => "/cluster",
-        (None, Some(_)) => "/region",
-        (None, None) => "/isolation",
-    };
-    let cluster = keep(wrong, pointer, cluster.map_err(|error| error.to_string()))?;
-    let of_cluster =
-        app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
-    Some(Draft {
-        name: name.to_owned(),
-        slug: slug?,
-        plan: plan?.key.clone(),
-        isolation,
-        cluster,
-        region: wanted.region.or(of_cluster).or_else(|| app.settings.tenancy.region.clone()),
-    })
 }
 
 /// The person who will own the tenant.
@@ -309,8 +237,8 @@ async fn owner(found: Option<User>, email: String, given: SecretString) -> Resul
 
 fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
     if let Some(user) = people::by_email_in(conn, &owner.email)? {
-        // Known since before the password was checked, or invited by an operator without one.
-        if owner.known == Some(user.id) || owner.new_hash.is_none() {
+        // Known since before the password was checked.
+        if owner.known == Some(user.id) {
             return Ok(User { updated_at: now, ..user });
         }
         return Err(Error::conflict(
@@ -327,84 +255,4 @@ fn owner_in(conn: &mut Conn, owner: &Owner, now: Ts) -> Result<User> {
     };
     people::insert_user_in(conn, user.clone())?;
     Ok(user)
-}
-
-fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
-    match wish {
-        SlugWish::Exactly(slug) if tenants::slug_is_free_in(conn, slug.as_str())? => Ok(slug.clone()),
-        SlugWish::Exactly(slug) => Err(slug_taken(slug.as_str())),
-        SlugWish::Derived(slug) => {
-            if tenants::slug_is_free_in(conn, slug.as_str())? {
-                return Ok(slug.clone());
-            }
-            for _ in 0..TAILS {
-                let tailed = slug.with_tail();
-                if tenants::slug_is_free_in(conn, tailed.as_str())? {
-                    return Ok(tailed);
-                }
-            }
-            Err(slug_taken(slug.as_str()))
-        }
-    }
-}
-
-fn create_in(
-    conn: &mut Conn,
-    app: &App,
-    caller: &Caller,
-    draft: &Draft,
-    now: Ts,
-) -> Result<(Tenant, Operation)> {
-    let slug = free_slug(conn, &draft.slug)?;
-    let version = app.clusters.schema().version();
-    let claimed = placement::claim_in(conn, &draft.cluster, draft.isolation, version, now)?;
-    let id = claimed.unwrap_or_else(TenantId::mint);
-    let mut tenant = Tenant {
-        id,
-        slug: slug.as_str().to_owned(),
-        name: draft.name.clone(),
-        state: State::Provisioning,
-        plan: draft.plan.clone(),
-        isolation: draft.isolation,
-        cluster: draft.cluster.clone(),
-        region: draft.region.clone(),
-        created_at: now,
-        updated_at: now,
-        suspended_at: None,
-        suspend_reason: None,
-        delete_at: None,
-        deleted_at: None,
-        rev: 1,
-    };
-    let facts = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster });
-    let steps = if claimed.is_some() {
-        vec![CLAIM.to_owned(), ACTIVATE.to_owned()]
-    } else {
-        let placement = app.clusters.begin(&app.vault, id, &draft.cluster, draft.isolation, now)?;
-        let mut steps = steps_run::build_names(app, &draft.cluster, &placement.home)?;
-        steps.push(ACTIVATE.to_owned());
-        placement::insert_in(conn, &placement)?;
-        steps
-    };
-    if claimed.is_some() {
-        tenant = tenant.activate(now)?;
-    }
-    tenants::insert_in(conn, &tenant)?;
-    log::append_in(conn, caller, now, NewEvent::of(id, "tenant.created", facts.clone()))?;
-    if claimed.is_some() {
-        log::append_in(conn, caller, now, NewEvent::of(id, "tenant.provisioned", facts))?;
-    }
-    let operation = work::store::open_in(
-        conn,
-        now,
-        NewOperation {
-            kind: ONBOARD_OPERATION,
-            tenant: Some(id),
-            input: json!({}),
-            steps,
-            begin: now,
-            done: claimed.is_some(),
-        },
-    )?;
-    Ok((tenant, operation))
 }

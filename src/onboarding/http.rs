@@ -2,20 +2,21 @@
 
 use actix_web::{HttpResponse, post, web};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::commands::{self, SignupRequest, TenantRequest};
 use super::model::{CreatedTenant, SignedUp};
+use super::verify;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::{Body, Reply, idempotency};
+use crate::http::{Body, Reply, idempotency, paths};
 use crate::kernel::isolation::Isolation;
 
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(sign_up).service(create);
+    config.service(sign_up).service(verify_signup).service(resend).service(create);
 }
 
 /// A signup.
@@ -52,6 +53,44 @@ async fn sign_up(
     let Signup { organization, slug, email, password, plan } = body.value;
     let request = SignupRequest { organization, slug, email, password, plan };
     Ok(commands::sign_up(&app, &caller, request, attempt).await?.respond())
+}
+
+/// A code from a mail.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SignupCode {
+    /// Its digits.
+    #[schema(max_length = 32, example = "12345678")]
+    code: String,
+}
+
+/// Confirms a signup's address with the code that was mailed to it: the tenant's home is made now.
+#[utoipa::path(tag = "onboarding", params(("signup_id", description = "The signup's id")), request_body = SignupCode, responses((status = 202, body = SignedUp)))]
+#[post("/v1/signups/{signup_id}/verify")]
+async fn verify_signup(
+    app: web::Data<App>,
+    caller: Caller,
+    signup_id: web::Path<String>,
+    body: Body<SignupCode>,
+) -> Reply<HttpResponse> {
+    let id = paths::id(&signup_id, "signup")?;
+    Ok(HttpResponse::Accepted().json(verify::verify(&app, &caller, id, &body.value.code).await?))
+}
+
+/// What is said when a code may be on its way.
+#[derive(Serialize, ToSchema)]
+struct CodeUnderway {
+    /// In words for people.
+    detail: &'static str,
+}
+
+/// Mails a fresh code for a signup; the one before is void. Answered alike whether the signup waits for one or not.
+#[utoipa::path(tag = "onboarding", params(("signup_id", description = "The signup's id")), responses((status = 202, body = CodeUnderway)))]
+#[post("/v1/signups/{signup_id}/resend")]
+async fn resend(app: web::Data<App>, signup_id: web::Path<String>) -> Reply<HttpResponse> {
+    verify::resend(&app, paths::id(&signup_id, "signup")?).await?;
+    let detail = "if this signup waits for a code, a fresh one is on its way";
+    Ok(HttpResponse::Accepted().json(CodeUnderway { detail }))
 }
 
 /// Who will own the tenant.

@@ -2,8 +2,10 @@
 //! the capabilities below it own, in one transaction; what cannot be in it is an operation.
 
 pub mod commands;
+mod draft;
 pub mod http;
 pub mod model;
 pub mod removal;
 pub mod store;
+pub mod verify;
 pub mod worker;

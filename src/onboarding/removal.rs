@@ -11,6 +11,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::keys;
 use crate::log::{self, NewEvent};
+use crate::mail;
 use crate::placement::{self, steps_run};
 use crate::tenants::Handle;
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
@@ -90,6 +91,9 @@ impl Remover {
                 let tenant = tenants::get_in(conn, &Handle::Id(id))?;
                 keys::remove_of_tenant_in(conn, id)?;
                 signups::remove_of_tenant_in(conn, id)?;
+                people::pending::remove_of_tenant(conn, id)?;
+                people::invitations::remove_of_tenant(conn, id)?;
+                mail::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
                 placement::remove_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;

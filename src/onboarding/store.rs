@@ -36,6 +36,14 @@ pub fn insert(conn: &mut Conn, signup: Signup) -> Result<()> {
     Ok(())
 }
 
+/// A signup's tenant, when its person is known.
+///
+/// # Errors
+/// The store's.
+pub fn tenant_of(conn: &mut Conn, id: SignupId) -> Result<Option<TenantId>> {
+    signups::table.find(id).select(signups::tenant_id).first(conn).optional().map_err(Into::into)
+}
+
 /// Removes a tenant's signups.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::verify;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::kernel::error::{Error, Result};
@@ -11,11 +12,13 @@ use crate::placement::place::PlaceState;
 use crate::placement::{self, steps_run};
 use crate::tenants::Handle;
 use crate::tenants::{self, ONBOARD_OPERATION, State};
-use crate::work::Operation;
 use crate::work::runner::{Running, Worker};
+use crate::work::{CANCELED, GIVEN_UP, Operation};
 
 /// The step that takes a placement from stock.
 pub const CLAIM: &str = "claim_placement";
+/// The step that waits until the owner's address is confirmed.
+pub const CONFIRM: &str = "confirm_address";
 /// The step that makes the tenant active.
 pub const ACTIVATE: &str = "activate";
 
@@ -31,7 +34,11 @@ impl Worker for Onboarder {
         Box::pin(async move {
             let id = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
             self.still_wanted(id).await?;
-            if step == ACTIVATE { self.activate(id).await } else { steps_run::build(&self.0, id, step).await }
+            match step {
+                ACTIVATE => self.activate(id).await,
+                CONFIRM => verify::confirmed(&self.0, id).await,
+                home => steps_run::build(&self.0, id, home).await,
+            }
         })
     }
 }
@@ -43,6 +50,7 @@ impl Onboarder {
         let tenant = self.0.db.read(move |conn| tenants::get_in(conn, &Handle::Id(id))).await?;
         match tenant.state {
             State::Provisioning | State::Active => Ok(()),
+            State::Deleted => Err(Error::refused(GIVEN_UP, format!("{CANCELED}the tenant is gone"))),
             other => Err(Error::conflict("tenant_not_wanted", format!("the tenant is {}", other.word()))),
         }
     }

@@ -26,6 +26,7 @@ use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
 use crate::http::{idempotency, openapi, request};
+use crate::identity::account::reset::{RESET_OPERATION, Resetter};
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
@@ -33,6 +34,8 @@ use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
 use crate::log::memory::{Freshness, follow};
+use crate::mail::worker::Postman;
+use crate::mail::{self, Mailer};
 use crate::onboarding::{removal::Remover, worker::Onboarder};
 use crate::placement::access::AccessKeeper;
 use crate::placement::clusters::Clusters;
@@ -40,10 +43,21 @@ use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
 use crate::telemetry;
-use crate::work::runner::{Pace, Runner, Wake, Worker};
+use crate::work;
+use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
+use crate::work::store::Lane;
 
 /// How often what has expired is forgotten.
 const TIDY: Duration = Duration::from_secs(600);
+
+/// Operations with a runner of their own: a mail server that is slow holds up nothing else.
+const MAIL_LANE: &[&str] = &[mail::SEND_OPERATION];
+
+/// Operations of which there are many, each a message; done ones are kept for [`KEPT`].
+const MESSAGES: &[&str] = &[mail::SEND_OPERATION, RESET_OPERATION];
+
+/// How long messages that went out are shown.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
@@ -74,6 +88,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     ready::write_operator_key(&settings, first_key.as_ref())?;
 
     let background = TaskTracker::new();
+    free_leases(&app.db).await;
     start_background(&app, &background);
     background.spawn(telemetry::keep_metrics_small(metrics.clone(), app.stopping.clone()));
     let shared = web::Data::new(app.clone());
@@ -192,12 +207,14 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         connections.set_budget(name, usize::try_from(cluster.max_connections).unwrap_or(usize::MAX));
     }
     let freshness = Freshness::new(db.engine());
+    let mailer = Mailer::open(&settings, tokens.issuer())?;
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
         clock,
         vault,
         tokens,
+        mailer,
         clusters,
         connections,
         router: Router::new(&freshness),
@@ -217,6 +234,8 @@ fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
     all.push(Arc::new(Onboarder(app.clone())));
     all.push(Arc::new(Remover(app.clone())));
     all.push(Arc::new(AccessKeeper(app.clone())));
+    all.push(Arc::new(Postman(app.clone())));
+    all.push(Arc::new(Resetter(app.clone())));
     all
 }
 
@@ -229,8 +248,11 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         lease: operations.lease,
         concurrency: operations.concurrency,
     };
-    let runner = Runner::new(app.db.clone(), app.clock.clone(), pace, app.wake.clone(), workers(app));
-    tasks.spawn(runner.serve(app.stopping.clone()));
+    for inside in [false, true] {
+        let (db, clock, wake) = (app.db.clone(), app.clock.clone(), app.wake.clone());
+        let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
+        tasks.spawn(runner.serve(app.stopping.clone()));
+    }
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(follow(
         app.db.clone(),
@@ -246,6 +268,11 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             let now = janitor.clock.now();
             if let Err(error) = janitor.db.write(move |conn| idempotency::forget_expired(conn, now)).await {
                 tracing::warn!(error = %error, "expired answers could not be forgotten");
+            }
+            let before = now.minus(KEPT);
+            let forget = move |conn: &mut _| work::store::forget_done_in(conn, MESSAGES, before);
+            if let Err(error) = janitor.db.write(forget).await {
+                tracing::warn!(error = %error, "messages that went out could not be forgotten");
             }
         }
     });

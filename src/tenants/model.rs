@@ -69,6 +69,18 @@ impl Tenant {
         self.rev
     }
 
+    /// Its owner's address was not confirmed in time: nothing but this record was made of it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] unless it is provisioning.
+    pub fn give_up(mut self, at: Ts) -> Result<Self> {
+        self.only_from(&[State::Provisioning], "given up")?;
+        self.state = State::Deleted;
+        self.updated_at = at;
+        self.deleted_at = Some(at);
+        Ok(self)
+    }
+
     /// Its database is ready.
     ///
     /// # Errors

@@ -18,6 +18,11 @@ use crate::words;
 /// What the error of an operation begins with that ended because nobody wants its outcome any more.
 pub const CANCELED: &str = "canceled: ";
 
+/// Code of the error by which a step says that trying again is of no use: its operation stands failed at once.
+/// A step that waits for a moment answers [`Error::Limited`](crate::kernel::error::Error::Limited) instead,
+/// and is tried again then, whatever its budget.
+pub const GIVEN_UP: &str = "given_up";
+
 words! {
     /// Where an operation or one of its steps stands.
     State as "OperationState", "state" {

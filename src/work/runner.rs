@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::store::{self, Outcome};
-use super::{Operation, State, failpoint};
+use super::store::{self, Lane, Outcome};
+use super::{GIVEN_UP, Operation, State, failpoint};
 use crate::db::{Db, Engine};
 use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::entropy;
@@ -47,20 +47,20 @@ pub struct Pace {
 /// Wakes workers, and tells watchers that an operation moved. Cheap to clone.
 #[derive(Clone)]
 pub struct Wake {
-    due: Arc<Notify>,
+    due: watch::Sender<u64>,
     moved: watch::Sender<u64>,
 }
 
 impl Default for Wake {
     fn default() -> Self {
-        Self { due: Arc::default(), moved: watch::channel(0).0 }
+        Self { due: watch::channel(0).0, moved: watch::channel(0).0 }
     }
 }
 
 impl Wake {
     /// Something may be due.
     pub fn work(&self) {
-        self.due.notify_one();
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Sees every move of an operation on this replica.
@@ -74,8 +74,19 @@ impl Wake {
     }
 }
 
-/// The runner of one process.
+/// Frees what a dead process left at work. One process alone may hold a SQLite store, so every lease found
+/// there at the start is a dead one's. Call it before the first runner serves.
+pub async fn free_leases(db: &Db) {
+    if db.engine() == Engine::Sqlite
+        && let Err(error) = db.write(store::release_all).await
+    {
+        tracing::warn!(error = %error, "leases could not be released");
+    }
+}
+
+/// A runner of one process. Each has a lane of its own, so that slow work of one kind holds up no other.
 pub struct Runner {
+    lane: Lane,
     db: Db,
     clock: Clock,
     pace: Pace,
@@ -87,20 +98,22 @@ pub struct Runner {
 impl Runner {
     /// A runner for `workers`.
     #[must_use]
-    pub fn new(db: Db, clock: Clock, pace: Pace, wake: Wake, workers: Vec<Arc<dyn Worker>>) -> Arc<Self> {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        pace: Pace,
+        wake: Wake,
+        workers: Vec<Arc<dyn Worker>>,
+        lane: Lane,
+    ) -> Arc<Self> {
         let workers = workers.into_iter().map(|worker| (worker.kind(), worker)).collect();
-        Arc::new(Self { db, clock, pace, wake, workers, owner: ReplicaId::mint() })
+        Arc::new(Self { lane, db, clock, pace, wake, workers, owner: ReplicaId::mint() })
     }
 
     /// Runs until `stop`, then lets the steps at work end (their effects are theirs to finish; whatever
     /// is cut off is begun again by the next process).
     pub async fn serve(self: Arc<Self>, stop: CancellationToken) {
-        if self.db.engine() == Engine::Sqlite {
-            // One process alone may hold a SQLite store, so every lease found at start is a dead one's.
-            if let Err(error) = self.db.write(store::release_all).await {
-                tracing::warn!(error = %error, "leases could not be released");
-            }
-        }
+        let mut due = self.wake.due.subscribe();
         let slots = Arc::new(Semaphore::new(self.pace.concurrency.max(1)));
         let running = tokio_util::task::TaskTracker::new();
         while !stop.is_cancelled() {
@@ -112,7 +125,7 @@ impl Runner {
                 }
             };
             tokio::select! {
-                () = self.wake.due.notified() => {}
+                _ = due.changed() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => {}
             }
@@ -130,15 +143,16 @@ impl Runner {
         if free == 0 {
             return Ok(Duration::from_secs(1));
         }
-        let (owner, lease) = (self.owner, self.pace.lease);
+        let (owner, lease, lane) = (self.owner, self.pace.lease, self.lane);
         let now = self.clock.now();
-        let due = self.db.read(move |conn| store::next_due(conn, now)).await?;
+        let due = self.db.read(move |conn| store::next_due(conn, now, lane)).await?;
         let Some(due) = due else { return Ok(Duration::from_secs(1)) };
         if due > now {
             return Ok(due.since(now).min(Duration::from_secs(1)));
         }
         let limit = i64::try_from(free).unwrap_or(1);
-        let taken = self.db.write(move |conn| store::claim(conn, owner, now, now.plus(lease), limit)).await?;
+        let taken =
+            self.db.write(move |conn| store::claim(conn, owner, now, now.plus(lease), limit, lane)).await?;
         if taken.is_empty() {
             // Due, but held by somebody else until its lease ends.
             return Ok(Duration::from_millis(250));
@@ -219,8 +233,12 @@ impl Runner {
 
     async fn fail(&self, operation: &Operation, step: Option<&str>, error: &Error) -> Result<bool> {
         let attempt = u32::try_from(operation.attempt).unwrap_or(0).saturating_add(1);
-        let retry_at =
-            (attempt < self.pace.max_attempts).then(|| self.clock.now().plus(self.backoff(attempt)));
+        let now = self.clock.now();
+        let retry_at = match error {
+            Error::Refused { code, .. } if *code == GIVEN_UP => None,
+            Error::Limited { retry_after, .. } => Some(now.plus(*retry_after)),
+            _ => (attempt < self.pace.max_attempts).then(|| now.plus(self.backoff(attempt))),
+        };
         let told = told(error);
         let given_up = retry_at.is_none();
         tracing::warn!(

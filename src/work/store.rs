@@ -188,6 +188,15 @@ pub fn page(conn: &mut Conn, filter: &Filter, request: PageRequest) -> Result<Pa
     Ok(Page::cut(assembled, request, |op: &Operation| (op.created_at, op.id.uuid())))
 }
 
+/// The kinds of operations that one runner takes: these alone, or all but these.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// The kinds.
+    pub kinds: &'static [&'static str],
+    /// Whether it takes these, or all others.
+    pub inside: bool,
+}
+
 /// Takes up to `limit` due operations under a lease until `until`, oldest due first.
 pub(super) fn claim(
     conn: &mut Conn,
@@ -195,9 +204,11 @@ pub(super) fn claim(
     now: Ts,
     until: Ts,
     limit: i64,
+    lane: Lane,
 ) -> Result<Vec<Operation>> {
     let due = operations::table
         .select(operations::id)
+        .filter(operations::kind.eq_any(lane.kinds).eq(lane.inside))
         .filter(operations::state.eq_any([State::Pending, State::Running]))
         .filter(operations::next_at.le(now))
         .filter(operations::lease_until.is_null().or(operations::lease_until.lt(now)))
@@ -221,9 +232,10 @@ pub(super) fn claim(
 }
 
 /// When the next operation is due that nobody holds.
-pub(super) fn next_due(conn: &mut Conn, now: Ts) -> Result<Option<Ts>> {
+pub(super) fn next_due(conn: &mut Conn, now: Ts, lane: Lane) -> Result<Option<Ts>> {
     operations::table
         .select(operations::next_at)
+        .filter(operations::kind.eq_any(lane.kinds).eq(lane.inside))
         .filter(operations::state.eq_any([State::Pending, State::Running]))
         .filter(operations::lease_until.is_null().or(operations::lease_until.lt(now)))
         .order(operations::next_at.asc())
@@ -373,6 +385,42 @@ pub fn cancel_in(conn: &mut Conn, kind: &str, tenant: TenantId, now: Ts, reason:
         ))
         .execute(conn)
         .map_err(Into::into)
+}
+
+/// Makes a waiting operation due now, with a fresh budget: what it waited for has happened.
+///
+/// # Errors
+/// The store's.
+pub fn hasten_in(conn: &mut Conn, id: OperationId, now: Ts) -> Result<()> {
+    let waiting =
+        operations::table.find(id).filter(operations::state.eq_any([State::Pending, State::Failed]));
+    diesel::update(waiting)
+        .set((
+            operations::state.eq(State::Pending),
+            operations::attempt.eq(0),
+            operations::error.eq(None::<String>),
+            operations::next_at.eq(now),
+            operations::updated_at.eq(now),
+            operations::finished_at.eq(None::<Ts>),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Forgets operations of these kinds that succeeded before `before`: there are many, and each is one message.
+///
+/// # Errors
+/// The store's.
+pub fn forget_done_in(conn: &mut Conn, kinds: &[&str], before: Ts) -> Result<usize> {
+    let old: Vec<OperationId> = operations::table
+        .select(operations::id)
+        .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
+        .filter(operations::state.eq(State::Succeeded))
+        .filter(operations::finished_at.lt(before))
+        .limit(1_000)
+        .load(conn)?;
+    diesel::delete(steps::table.filter(steps::operation_id.eq_any(old.clone()))).execute(conn)?;
+    diesel::delete(operations::table.filter(operations::id.eq_any(old))).execute(conn).map_err(Into::into)
 }
 
 /// How many operations of these kinds are at work on a tenant.

@@ -94,6 +94,15 @@ pub fn end_of_user_in(
     Ok(ids)
 }
 
+/// Removes a person's sessions.
+///
+/// # Errors
+/// The store's.
+pub fn remove_of_user(conn: &mut Conn, user: UserId) -> Result<()> {
+    diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn)?;
+    Ok(())
+}
+
 /// Removes a tenant's sessions.
 ///
 /// # Errors

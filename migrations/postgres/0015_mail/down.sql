@@ -1,0 +1,2 @@
+DROP INDEX operations_by_end;
+DROP TABLE mails;
