@@ -8,12 +8,14 @@ use super::Outcome;
 use super::args::{Extent, Remote};
 use super::client::Api;
 use super::failure::Failure;
+use super::members;
 use super::operation::{finish, mention_more};
 use super::out::Out;
 use super::table::{Table, facts};
 use super::target;
 use super::views::{self, Begun, Tenant};
 use super::words;
+use crate::auth::caller::TenantRole;
 use crate::config::Inputs;
 use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::isolation::Isolation;
@@ -32,6 +34,8 @@ Examples:
   tenantry tenant list --search acme
   tenantry tenant list --isolation database --cluster eu-1 --all
   tenantry tenant show acme
+  tenantry tenant members acme
+  tenantry tenant invite acme ada@acme.example   an owner, say, whose invitation was lost
   tenantry tenant suspend acme --reason 'invoice 1042 is unpaid'
   tenantry tenant resume acme
   tenantry tenant delete acme                 asks first; the data goes when the grace is over
@@ -57,6 +61,24 @@ pub enum TenantCommand {
     Show {
         /// Slug or id
         tenant: String,
+    },
+    /// List who belongs to a tenant, newest first
+    Members {
+        /// Slug or id
+        tenant: String,
+        /// How many.
+        #[command(flatten)]
+        extent: Extent,
+    },
+    /// Mail an invitation to a tenant, in place of an open one for the same address
+    Invite {
+        /// Slug or id
+        tenant: String,
+        /// Whom
+        email: String,
+        /// What they will be
+        #[arg(long, default_value = "owner", value_parser = PossibleValuesParser::new(TenantRole::ALL.map(TenantRole::word)))]
+        role: String,
     },
     /// Make a tenant and the place for its data
     Create(CreateArgs),
@@ -126,7 +148,7 @@ pub struct CreateArgs {
     /// The region to place it in [default: tenancy.region]
     #[arg(long)]
     region: Option<String>,
-    /// Address of its first user, who becomes its owner
+    /// Address of its owner, who gets an invitation
     #[arg(long, value_name = "EMAIL")]
     owner_email: Option<String>,
     /// Follow the work to its end; exit code 1 when it fails
@@ -161,6 +183,10 @@ pub async fn run(args: TenantArgs, inputs: &Inputs, out: &Out) -> Outcome {
         TenantCommand::Show { tenant } => {
             let answer = api.get(&["admin", "v1", "tenants", &tenant], &[]).await?;
             if out.json { out.document(&answer) } else { out.say(described(&views::read(&answer)?, out)) }
+        }
+        TenantCommand::Members { tenant, extent } => members::list(&api, out, &tenant, extent).await,
+        TenantCommand::Invite { tenant, email, role } => {
+            members::invite(&api, out, &tenant, &email, &role).await
         }
         TenantCommand::Create(args) => create(&api, out, args).await,
         TenantCommand::Suspend { tenant, reason } => {

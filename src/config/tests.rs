@@ -312,13 +312,14 @@ fn the_example_for_production_is_good() {
     let env = [
         ("MASTER_KEY", KEY),
         ("STORE_URL", "postgres://tenantry:pw@store.internal/tenantry"),
+        ("SMTP_URL", "smtps://tenantry:pw@smtp.internal"),
         ("TENANTS_URL", "postgres://owner:pw@tenants.internal/postgres"),
     ];
     let opened = crate::catalog::open(&inputs(dir.path().to_path_buf(), &env)).unwrap();
     assert_eq!(opened.loaded.settings.store.url.engine(), Engine::Postgres);
     assert_eq!(opened.loaded.settings.server.public_url.as_deref(), Some("https://tenantry.example.com"));
     let missing = crate::catalog::open(&inputs(dir.path().to_path_buf(), &[])).unwrap_err();
-    assert_eq!(missing.0.len(), 3, "{missing}");
+    assert_eq!(missing.0.len(), 4, "{missing}");
 }
 
 proptest::proptest! {

@@ -31,7 +31,7 @@ struct Row {
 ///
 /// # Errors
 /// The store's.
-pub fn post(conn: &mut Conn, vault: &Vault, now: Ts, mail: &NewMail) -> Result<MailId> {
+pub fn post_in(conn: &mut Conn, vault: &Vault, now: Ts, mail: &NewMail) -> Result<MailId> {
     let id = MailId::mint();
     let operation = work::store::open_in(
         conn,

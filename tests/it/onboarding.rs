@@ -317,8 +317,11 @@ async fn the_owner_that_an_operator_names_is_not_let_in_without_a_password() {
         let body = json!({ "email": "ada@example.com", "password": password });
         assert_eq!(server.nobody().post("/v1/sessions", body).await.problem(401), "unauthenticated");
     }
-    let taken = sign_up(&server, signup("Mine now", "ada@example.com")).await;
-    assert_eq!(taken.problem(409), "email_in_use", "a stranger cannot claim an address that owns a tenant");
+    let signed = sign_up(&server, signup("Mine now", "ada@example.com")).await.expect(202);
+    server.until_done(signed["operation"]["id"].as_str().unwrap()).await;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "tenant": "acme" });
+    let refused = server.nobody().post("/v1/sessions", body).await;
+    assert_eq!(refused.problem(401), "unauthenticated", "who claims the address has not got the invitation");
 }
 
 #[tokio::test]

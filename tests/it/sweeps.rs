@@ -12,7 +12,7 @@ use crate::world::server::{Answer, Client, Server, Settler, Starting, eventually
 use crate::world::sqlite::Folder;
 
 /// What anybody may call. This list only shrinks, or grows by what is meant for strangers.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 15] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
     "GET /healthz",
@@ -21,8 +21,13 @@ const PUBLIC: [&str; 10] = [
     "GET /v1/operations/{operation_id}",
     "GET /v1/operations/{operation_id}/events",
     "GET /v1/plans",
+    "POST /v1/invitations/accept",
+    "POST /v1/password-resets",
+    "POST /v1/password-resets/confirm",
     "POST /v1/sessions",
     "POST /v1/signups",
+    "POST /v1/signups/{signup_id}/resend",
+    "POST /v1/signups/{signup_id}/verify",
 ];
 
 /// One operation of the OpenAPI document.
@@ -62,9 +67,8 @@ impl Route {
         match self.path.as_str() {
             path if path.starts_with("/admin/v1/") => "operator",
             "/v1/api-keys/verify" | "/v1/routes/{tenant}" => "service",
-            path if path == "/v1/query" || path == "/v1/tenant" || path.starts_with("/v1/tenant/") => {
-                "tenant"
-            }
+            "/v1/query" | "/v1/tenant" | "/v1/me" => "tenant",
+            path if path.starts_with("/v1/tenant/") || path.starts_with("/v1/me/") => "tenant",
             _ if self.is_public() => "anybody",
             other => panic!("{other} is for whom? Say so here."),
         }
@@ -155,13 +159,24 @@ struct Ids {
     tenant: String,
     key: String,
     operation: String,
+    user: String,
+    invitation: String,
 }
 
 impl Ids {
     async fn of_tenant(settler: &Settler) -> Self {
         let keys = settler.owner.get("/v1/tenant/api-keys").await.expect(200);
         let key = keys["data"][0]["id"].as_str().unwrap().to_owned();
-        Self { tenant: settler.id.clone(), key, operation: settler.operation.clone() }
+        let me = settler.owner.get("/v1/me").await.expect(200);
+        let body = json!({ "email": format!("open@{}.example", settler.slug), "role": "viewer" });
+        let invited = settler.owner.post("/v1/tenant/invitations", body).await.expect(201);
+        Self {
+            tenant: settler.id.clone(),
+            key,
+            operation: settler.operation.clone(),
+            user: me["id"].as_str().unwrap().to_owned(),
+            invitation: invited["id"].as_str().unwrap().to_owned(),
+        }
     }
 
     fn of(&self, name: &str) -> String {
@@ -169,6 +184,9 @@ impl Ids {
             "tenant" => self.tenant.clone(),
             "key_id" => self.key.clone(),
             "operation_id" => self.operation.clone(),
+            "user_id" => self.user.clone(),
+            "invitation_id" => self.invitation.clone(),
+            "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
             other => panic!("which id is {other}? Say so here."),
         }
     }

@@ -65,6 +65,12 @@ impl Starting {
         self
     }
 
+    /// Makes a folder in the one that the process works in.
+    pub fn folder(self, name: &str) -> Self {
+        std::fs::create_dir_all(self.folder.path().join(name)).unwrap();
+        self
+    }
+
     /// No placements in stock: every signup builds its home.
     pub fn without_stock(self) -> Self {
         self.set("TENANCY__STOCK__SHARED", 0)
