@@ -12,7 +12,7 @@ pub mod worker;
 
 pub use compose::Mailer;
 pub use model::{Letter, LetterKind, NewMail};
-pub use store::{post_in, remove_of_tenant as remove_of_tenant_in};
+pub use store::{forget_expired as forget_expired_in, post_in, remove_of_tenant as remove_of_tenant_in};
 
 /// Kind of the operation that delivers a letter.
 pub const SEND_OPERATION: &str = "mail.send";

@@ -78,6 +78,15 @@ pub(super) fn remove(conn: &mut Conn, id: MailId) -> Result<()> {
     Ok(())
 }
 
+/// Removes letters that stopped to be worth delivering before `before`: nobody will try them again.
+///
+/// # Errors
+/// The store's.
+pub fn forget_expired(conn: &mut Conn, before: Ts) -> Result<()> {
+    diesel::delete(mails::table.filter(mails::expires_at.lt(before))).execute(conn)?;
+    Ok(())
+}
+
 /// Removes a tenant's waiting letters: what is said in them holds no more.
 ///
 /// # Errors

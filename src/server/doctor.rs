@@ -16,12 +16,14 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::catalog::Opened;
 use crate::config::master_key;
+use crate::identity::account::reset::RESET_OPERATION;
 use crate::kernel::clock::Ts;
 use crate::kernel::engine::Engine;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::isolation::Isolation;
 use crate::log::{self, NewEvent};
+use crate::mail;
 use crate::onboarding::worker::ACTIVATE;
 use crate::placement::place::{PlaceState, Placement};
 use crate::placement::steps::{BuildStep, Found, Inventory, RemovalStep};
@@ -249,7 +251,16 @@ impl Told {
 
     /// Whether something is being built or removed right now, or will be.
     fn at_work(&self) -> bool {
-        self.unsettled.iter().any(|operation| !operation.state.is_final())
+        self.unsettled.iter().any(|operation| !operation.state.is_final() && self.touches_homes(operation))
+    }
+
+    /// Whether an operation works on clusters: letters do not, nor does a signup that waits for its code.
+    fn touches_homes(&self, operation: &Operation) -> bool {
+        match operation.kind.as_str() {
+            mail::SEND_OPERATION | RESET_OPERATION => false,
+            ONBOARD_OPERATION => operation.tenant_id.is_some_and(|id| self.placements.contains_key(&id)),
+            _ => true,
+        }
     }
 
     fn going_on(&self, kind: &str, tenant: TenantId) -> bool {

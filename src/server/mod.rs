@@ -53,10 +53,10 @@ const TIDY: Duration = Duration::from_secs(600);
 /// Operations with a runner of their own: a mail server that is slow holds up nothing else.
 const MAIL_LANE: &[&str] = &[mail::SEND_OPERATION];
 
-/// Operations of which there are many, each a message; done ones are kept for [`KEPT`].
+/// Operations of which there are many, each a message; those that ended are kept for [`KEPT`].
 const MESSAGES: &[&str] = &[mail::SEND_OPERATION, RESET_OPERATION];
 
-/// How long messages that went out are shown.
+/// How long messages that went out, or never will, are shown.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -270,9 +270,12 @@ fn start_background(app: &App, tasks: &TaskTracker) {
                 tracing::warn!(error = %error, "expired answers could not be forgotten");
             }
             let before = now.minus(KEPT);
-            let forget = move |conn: &mut _| work::store::forget_done_in(conn, MESSAGES, before);
+            let forget = move |conn: &mut _| {
+                mail::forget_expired_in(conn, before)?;
+                work::store::forget_ended_in(conn, MESSAGES, before)
+            };
             if let Err(error) = janitor.db.write(forget).await {
-                tracing::warn!(error = %error, "messages that went out could not be forgotten");
+                tracing::warn!(error = %error, "old messages could not be forgotten");
             }
         }
     });

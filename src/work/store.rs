@@ -407,15 +407,15 @@ pub fn hasten_in(conn: &mut Conn, id: OperationId, now: Ts) -> Result<()> {
     Ok(())
 }
 
-/// Forgets operations of these kinds that succeeded before `before`: there are many, and each is one message.
+/// Forgets operations of these kinds that ended before `before`: there are many, and each is one message.
 ///
 /// # Errors
 /// The store's.
-pub fn forget_done_in(conn: &mut Conn, kinds: &[&str], before: Ts) -> Result<usize> {
+pub fn forget_ended_in(conn: &mut Conn, kinds: &[&str], before: Ts) -> Result<usize> {
     let old: Vec<OperationId> = operations::table
         .select(operations::id)
         .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
-        .filter(operations::state.eq(State::Succeeded))
+        .filter(operations::state.eq_any([State::Succeeded, State::Failed]))
         .filter(operations::finished_at.lt(before))
         .limit(1_000)
         .load(conn)?;

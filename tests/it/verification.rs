@@ -73,7 +73,8 @@ on_each_engine! {
         let server = confirming(starting).start();
         let signed = server.nobody().post("/v1/signups", signup("Acme", "ada@acme.example")).await.expect(202);
         let first = server.letter("ada@acme.example", 1).await.code();
-        let guesses: Vec<_> = (0..64).map(|_| enter(&server, &signed, "0000 0001")).collect();
+        let (nobody, path) = (server.nobody(), format!("/v1/signups/{}/verify", signed["signup_id"].as_str().unwrap()));
+        let guesses: Vec<_> = (0..24).map(|_| nobody.post(&path, json!({ "code": "0000 0001" }))).collect();
         let mut wrong = 0;
         for answer in futures_util::future::join_all(guesses).await {
             match answer.status {
@@ -148,8 +149,10 @@ on_each_engine! {
 
 #[tokio::test]
 async fn an_operator_who_retries_a_waiting_signup_only_makes_it_wait_on() {
-    let server = confirming(Starting::new()).start();
+    let server = confirming(Starting::new()).without_stock().start();
     let signed = server.nobody().post("/v1/signups", signup("Acme", "ada@acme.example")).await.expect(202);
+    let app = doctor::parts(&server).await;
+    doctor::all_is_well(&app, []).await;
     let id = signed["operation"]["id"].as_str().unwrap();
     server.operator().post(&format!("/admin/v1/operations/{id}/retry"), json!({})).await;
     let waiting = eventually("the retry to be over", || async {
@@ -161,6 +164,49 @@ async fn an_operator_who_retries_a_waiting_signup_only_makes_it_wait_on() {
     let code = server.letter("ada@acme.example", 1).await.code();
     enter(&server, &signed, &code).await.expect(202);
     server.until_done(id).await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_a_letter_and_a_confirmed_signup_go_on() {
+    for place in ["before", "after", "recorded"] {
+        for (step, before_the_code) in
+            [("mail.send/deliver", true), ("tenant.onboard/confirm_address", false)]
+        {
+            let mut server = confirming(Starting::new()).failpoint(&format!("{step}/{place}")).start();
+            let signed =
+                server.nobody().post("/v1/signups", signup("Acme", "ada@acme.example")).await.expect(202);
+            if !before_the_code {
+                let code = server.letter("ada@acme.example", 1).await.code();
+                enter(&server, &signed, &code).await.expect(202);
+            }
+            server.wait_for_failpoint();
+            server.kill();
+            server.disarm();
+            server.start();
+            let code = server.letter("ada@acme.example", 1).await.code();
+            if before_the_code {
+                enter(&server, &signed, &code).await.expect(202);
+            }
+            server.until_done(signed["operation"]["id"].as_str().unwrap()).await;
+            assert_eq!(server.letters("ada@acme.example").len(), 1, "{step}/{place}");
+            sign_in(&server, "ada@acme.example").await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_while_it_gives_a_signup_up_it_gives_it_up_after_all() {
+    let starting = confirming(Starting::new()).set("SIGNUP__VERIFICATION_TTL_S", 1);
+    let mut server = starting.failpoint("tenant.onboard/confirm_address/before").start();
+    let signed = server.nobody().post("/v1/signups", signup("Acme", "ada@acme.example")).await.expect(202);
+    server.wait_for_failpoint();
+    server.kill();
+    server.disarm();
+    server.start();
+    eventually("the signup to be given up", || async {
+        (state(&server, &signed).await == "deleted").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

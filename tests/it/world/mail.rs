@@ -19,6 +19,11 @@ pub struct Arrived {
     pub raw: String,
 }
 
+/// A letter with its long lines whole again (RFC 2045, 6.7), as far as letters of ours need it.
+fn unfolded(raw: &str) -> String {
+    raw.replace("=\r\n", "").replace("=3D", "=")
+}
+
 impl Arrived {
     fn first(&self, pattern: &str) -> String {
         let found = Regex::new(pattern).unwrap().captures(&self.raw);
@@ -50,7 +55,8 @@ impl Server {
             .filter(|path| path.extension().is_some_and(|end| end == "eml"))
             .collect();
         files.sort();
-        let read = |path| Arrived { to: to.to_owned(), raw: std::fs::read_to_string(path).unwrap() };
+        let read =
+            |path| Arrived { to: to.to_owned(), raw: unfolded(&std::fs::read_to_string(path).unwrap()) };
         files.into_iter().map(read).filter(|one| one.raw.contains(&format!("\nTo: {to}\r\n"))).collect()
     }
 
@@ -156,7 +162,7 @@ fn talk(stream: &TcpStream, manner: Manner, inbox: &Mutex<Vec<Arrived>>) -> std:
                     raw.push_str(line.strip_prefix("..").map_or(&line, |_| &line[1..]));
                     raw.push_str("\r\n");
                 }
-                inbox.lock().unwrap().push(Arrived { to: to.clone(), raw });
+                inbox.lock().unwrap().push(Arrived { to: to.clone(), raw: unfolded(&raw) });
                 say("250 taken")?;
             }
             "QUIT" => return say("221 bye"),
