@@ -274,7 +274,7 @@ pub enum MailTransport {
 pub struct Smtp {
     /// Where it is, and how to sign in.
     pub url: Option<SmtpUrl>,
-    /// Longest wait for each of its answers, a second to two minutes.
+    /// The longest that it may take over a letter, a second to two minutes.
     #[serde(rename = "timeout_s", deserialize_with = "seconds")]
     pub timeout: Duration,
 }

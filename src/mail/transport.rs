@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
@@ -17,7 +18,12 @@ pub enum Transport {
     /// A file each.
     Folder(PathBuf),
     /// A mail server.
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Smtp {
+        /// Speaks to it.
+        client: Box<AsyncSmtpTransport<Tokio1Executor>>,
+        /// The longest that it may take over a letter.
+        timeout: Duration,
+    },
 }
 
 impl Transport {
@@ -34,7 +40,8 @@ impl Transport {
                 // The library's words may quote the URL, which may hold a password.
                 let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose())
                     .map_err(|_| Error::refused("mail_smtp", "mail.smtp.url cannot be used"))?;
-                Ok(Self::Smtp(Box::new(builder.timeout(Some(mail.smtp.timeout)).build())))
+                let timeout = mail.smtp.timeout;
+                Ok(Self::Smtp { client: Box::new(builder.timeout(Some(timeout)).build()), timeout })
             }
         }
     }
@@ -54,7 +61,17 @@ impl Transport {
                 })
                 .await
             }
-            Self::Smtp(smtp) => smtp.send(message).await.map(drop).map_err(|error| refused(&error)),
+            // The library bounds connecting alone; a server may also fall silent later.
+            Self::Smtp { client, timeout } => {
+                match tokio::time::timeout(*timeout, client.send(message)).await {
+                    Ok(sent) => sent.map(drop).map_err(|error| refused(&error)),
+                    Err(late) => Err(Error::unavailable(
+                        "mail_unavailable",
+                        "the mail server did not answer in time",
+                        late,
+                    )),
+                }
+            }
         }
     }
 }

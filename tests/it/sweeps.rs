@@ -107,6 +107,10 @@ impl Route {
             "array" => json!([]),
             "integer" | "number" => json!(1),
             "boolean" => json!(true),
+            _ if schema["pattern"].as_str().is_some_and(|pattern| pattern.ends_with("{25}$")) => {
+                let prefix = schema["pattern"].as_str().unwrap().trim_start_matches('^').split('[').next();
+                json!(format!("{}01h455vb4pex5vsknk084sn02q", prefix.unwrap()))
+            }
             _ if schema["format"] == "date-time" => json!("2100-01-01T00:00:00Z"),
             _ => json!("ada@example.com"),
         }
@@ -265,7 +269,9 @@ async fn a_stranger_with_another_tenants_ids_reaches_none_of_its_things() {
     let (acme, globex) = (server.settle("Acme").await, server.settle("Globex").await);
     let deletion = server.operator().post("/admin/v1/tenants", json!({ "name": "Third" })).await.expect(202);
     let ids = Ids::of_tenant(&acme).await;
-    for route in routes().iter().filter(|route| route.path.contains('{')) {
+    // A fresh code is asked for by people without a credential, and answered alike for every signup.
+    let alike = |route: &&Route| route.name() != "POST /v1/signups/{signup_id}/resend";
+    for route in routes().iter().filter(|route| route.path.contains('{')).filter(alike) {
         for who in [&globex.owner, &tenant_key_with_everything(&globex).await] {
             let answer = route.call_well(who, &ids).await;
             assert!(matches!(answer.status, 403 | 404), "{}: {answer:?}", route.name());
