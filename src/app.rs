@@ -19,6 +19,7 @@ use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::vault::Vault;
 use crate::keys::ring::Ring;
+use crate::keys::used::Uses;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::onboarding::removal;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub router: Router,
     /// Keys, in memory.
     pub ring: Ring,
+    /// When keys were used, not written yet.
+    pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
     /// Tells the stock keeper that a placement was taken.

@@ -55,13 +55,19 @@ policy! {
     RetryOperations: operators [OpAdmin Support], members [], key None, service None;
     /// Read the effective configuration, plans and clusters.
     ReadConfig: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List and read any tenant's API keys.
+    ReadTenantKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Create an API key for any tenant.
+    ManageTenantKeys: operators [OpAdmin], members [], key None, service None;
+    /// Revoke any tenant's API keys, switch them off and on.
+    StopTenantKeys: operators [OpAdmin Support], members [], key None, service None;
     /// List service keys.
     ReadServiceKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
-    /// Create and revoke service keys.
+    /// Create, change, rotate and revoke service keys.
     ManageServiceKeys: operators [OpAdmin], members [], key None, service None;
     /// List operator keys.
     ReadOperators: operators [OpAdmin Support OpViewer], members [], key None, service None;
-    /// Create and revoke operator keys.
+    /// Create, change, rotate and revoke operator keys.
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
@@ -75,7 +81,7 @@ policy! {
     ReadData: operators [], members [Owner Admin Developer Viewer], key Some(Scope::DataRead), service None;
     /// Write through the data door.
     WriteData: operators [], members [Owner Admin Developer], key Some(Scope::DataWrite), service None;
-    /// Create, list and revoke one's tenant's API keys.
+    /// Create, list, change, rotate and revoke one's tenant's API keys.
     ManageKeys: operators [], members [Owner Admin Developer], key Some(Scope::KeysManage), service None;
     /// End one's own session.
     EndSession: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;

@@ -105,6 +105,7 @@ pub const KEYS: &[KeySpec] = &[
     int("operations.backoff_max_s", 1, 86_400),
     int("operations.lease_s", 1, 3_600),
     int("operations.concurrency", 1, 256),
+    int("keys.last_used_flush_s", 1, 60),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),

@@ -42,6 +42,8 @@ pub struct Settings {
     pub data_door: DataDoor,
     /// Durable work.
     pub operations: Operations,
+    /// Keys of tenants, services and operators.
+    pub keys: Keys,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
     /// The log.
@@ -260,6 +262,15 @@ pub struct Operations {
     pub lease: Duration,
     /// Operations that this process works on at the same time, 1 to 256.
     pub concurrency: usize,
+}
+
+/// Keys of tenants, services and operators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// How often it is written when keys were last used, a second to a minute.
+    #[serde(rename = "last_used_flush_s", deserialize_with = "seconds")]
+    pub last_used_flush: Duration,
 }
 
 /// Safe repeats of requests.

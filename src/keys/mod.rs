@@ -7,6 +7,8 @@ pub mod model;
 pub mod queries;
 pub mod ring;
 mod store;
+pub mod used;
 pub mod verify;
+pub mod whose;
 
 pub use store::remove_of_tenant_in;

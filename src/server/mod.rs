@@ -32,6 +32,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
+use crate::keys::used::{self, Uses};
 use crate::log::memory::{Freshness, follow};
 use crate::onboarding::{removal::Remover, worker::Onboarder};
 use crate::placement::access::AccessKeeper;
@@ -123,6 +124,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     let served = server.await.map_err(Error::internal);
     signals.abort();
     app.stopping.cancel();
+    used::write(&app).await;
     app.connections.close_all();
     background.close();
     if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
@@ -202,6 +204,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         connections,
         router: Router::new(&freshness),
         ring: Ring::new(&freshness),
+        uses: Uses::default(),
         freshness,
         wake: Wake::default(),
         stock_taken: Notify::new(),
@@ -232,6 +235,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     let runner = Runner::new(app.db.clone(), app.clock.clone(), pace, app.wake.clone(), workers(app));
     tasks.spawn(runner.serve(app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
+    tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
         app.freshness.clone(),
