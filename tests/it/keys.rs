@@ -1,6 +1,7 @@
 //! Keys: made, limited, verified, revoked, and never kept in the clear. Their further life is in [`life`], who
 //! may give them what in [`rights`], when they were used in [`used`].
 
+mod cli;
 mod life;
 mod rights;
 mod used;
@@ -304,6 +305,9 @@ async fn secrets(server: &Server, acme: &Settler) -> Vec<String> {
     ] {
         let made = client.post_once(path, "kept sealed", body).await.expect(201);
         all.push(made["key"].as_str().unwrap().to_owned());
+        let rotate = format!("{path}/{}/rotate", made["id"].as_str().unwrap());
+        let next = client.post_once(&rotate, "kept sealed", json!({ "overlap_s": 60 })).await.expect(201);
+        all.push(next["key"].as_str().unwrap().to_owned());
     }
     let body =
         json!({ "organization": "Quiet", "email": "ada@example.com", "password": "a very private password" });
