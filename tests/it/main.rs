@@ -23,6 +23,7 @@ mod onboarding;
 mod replicas;
 mod routes;
 mod sessions;
+mod stock;
 mod sweeps;
 mod tenants;
 mod tour;

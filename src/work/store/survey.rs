@@ -62,3 +62,29 @@ pub fn inputs(conn: &mut Conn, kinds: &[&str]) -> Result<Vec<serde_json::Value>>
         .load(conn)?;
     Ok(rows.into_iter().map(|json| json.0).collect())
 }
+
+/// An operation that stands failed.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    /// Its id.
+    pub id: OperationId,
+    /// What it was to do.
+    pub kind: String,
+    /// What it was opened with.
+    pub input: serde_json::Value,
+    /// When it was given up.
+    pub at: Ts,
+}
+
+/// The operations of these kinds that stand failed.
+///
+/// # Errors
+/// The store's.
+pub fn given_up(conn: &mut Conn, kinds: &[&str]) -> Result<Vec<GivenUp>> {
+    let rows: Vec<(OperationId, String, Json, Ts)> = operations::table
+        .select((operations::id, operations::kind, operations::input, operations::updated_at))
+        .filter(operations::state.eq(State::Failed))
+        .filter(operations::kind.eq_any(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, kind, input, at)| GivenUp { id, kind, input: input.0, at }).collect())
+}
