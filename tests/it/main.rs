@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod bounds;
 mod cluster;
 mod crash;
 mod data_door;
