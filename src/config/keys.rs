@@ -100,6 +100,8 @@ pub const KEYS: &[KeySpec] = &[
     int("data_door.wait_ms", 0, 60_000),
     int("data_door.max_in_flight_per_tenant", 1, 1_000),
     int("data_door.idle_close_s", 1, 86_400),
+    int("data_door.sqlite_max_memory_bytes", 16_777_216, 68_719_476_736),
+    int("data_door.sqlite_max_file_bytes", 1_048_576, 17_592_186_044_416),
     int("operations.max_attempts", 1, 1_000),
     int("operations.backoff_initial_ms", 10, 60_000),
     int("operations.backoff_max_s", 1, 86_400),

@@ -243,6 +243,10 @@ pub struct DataDoor {
     /// Time after which a tenant's unused connection is closed, a second to a day.
     #[serde(rename = "idle_close_s", deserialize_with = "seconds")]
     pub idle_close: Duration,
+    /// Growth of this process after which a SQLite statement is stopped, 16 MiB to 64 GiB.
+    pub sqlite_max_memory_bytes: u64,
+    /// Largest file of a tenant on SQLite, 1 MiB to 16 TiB.
+    pub sqlite_max_file_bytes: u64,
 }
 
 /// Durable work.

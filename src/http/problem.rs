@@ -116,6 +116,8 @@ fn sql_face(sqlstate: &str) -> (&'static str, StatusCode) {
         "25" if sqlstate == "25006" => ("sql_read_only", StatusCode::FORBIDDEN),
         "42" if sqlstate == "42501" => ("sql_insufficient_privilege", StatusCode::FORBIDDEN),
         "57" if sqlstate == "57014" => ("statement_timeout", StatusCode::GATEWAY_TIMEOUT),
+        "53" if sqlstate == "53100" => ("database_full", StatusCode::INSUFFICIENT_STORAGE),
+        "53" if sqlstate == "53200" => ("statement_out_of_memory", StatusCode::SERVICE_UNAVAILABLE),
         "53" | "57" | "58" => ("database_unavailable", StatusCode::SERVICE_UNAVAILABLE),
         _ => ("sql_error", StatusCode::BAD_REQUEST),
     }

@@ -137,7 +137,7 @@ pub enum Error {
         /// How long to wait before the next try.
         retry_after: Duration,
     },
-    /// 400 (or 403/409/504 by its SQLSTATE class): the tenant's own SQL failed.
+    /// 400 (or 403/409/503/504/507 by its SQLSTATE class): the tenant's own SQL failed.
     #[error("{}", .0.message)]
     Sql(Box<SqlProblem>),
     /// 503 with `Retry-After`: something we lean on is away or busy. `code` is stable.
@@ -226,6 +226,10 @@ impl From<diesel::result::Error> for Error {
         match error {
             Diesel::DatabaseError(Kind::SerializationFailure, info) => Self::contended(info.message()),
             Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => {
+                Self::contended(info.message())
+            }
+            // SQLite's, when the engine's memory in this process is used up for a moment; see `placement::door`.
+            Diesel::DatabaseError(_, info) if info.message() == "out of memory" => {
                 Self::contended(info.message())
             }
             Diesel::NotFound => Self::NotFound("resource"),

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::model::{CreatedTenant, SignedUp, Verification};
+use super::rules::{self, Draft, SlugWish};
 use super::store::{self, Signup};
 use super::worker::{ACTIVATE, CLAIM};
 use crate::app::App;
@@ -17,15 +18,14 @@ use crate::auth::caller::TenantRole;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
-use crate::identity::commands::{join_in, normalise_email};
+use crate::identity::commands::join_in;
 use crate::identity::{self as people, User};
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, FieldError, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{SignupId, TenantId, UserId};
 use crate::kernel::isolation::Isolation;
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
-use crate::placement::clusters::Wanted;
 use crate::placement::{self, steps_run};
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
@@ -68,23 +68,6 @@ pub struct TenantRequest {
     pub owner_email: Option<String>,
 }
 
-/// Everything about the new tenant that is settled before the transaction.
-#[derive(Clone)]
-struct Draft {
-    name: String,
-    slug: SlugWish,
-    plan: String,
-    isolation: Isolation,
-    cluster: String,
-    region: Option<String>,
-}
-
-#[derive(Clone)]
-enum SlugWish {
-    Exactly(Slug),
-    Derived(Slug),
-}
-
 /// Signs a stranger's organisation up.
 ///
 /// # Errors
@@ -96,41 +79,8 @@ pub async fn sign_up(
     request: SignupRequest,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<SignedUp>> {
-    // Signing up is for everybody: there is no right to ask for, only the installation's own switch.
-    if !app.settings.signup.enabled {
-        return Err(Error::forbidden(
-            "signup_disabled",
-            "this installation does not take signups; ask its operator",
-        ));
-    }
-    let mut wrong = Vec::new();
-    let email = keep(&mut wrong, "/email", normalise_email(&request.email));
-    if secrecy::ExposeSecret::expose_secret(&request.password).chars().count()
-        < app.settings.auth.password_min_length
-    {
-        let least = app.settings.auth.password_min_length;
-        wrong.push(FieldError {
-            pointer: "/password".into(),
-            detail: format!("must have at least {least} characters"),
-        });
-    }
-    let draft = draft(
-        app,
-        Asked {
-            name: (&request.organization, "/organization"),
-            slug: request.slug.as_deref(),
-            plan: request.plan.as_deref(),
-            public_only: true,
-            isolation: None,
-            cluster: None,
-            region: None,
-        },
-        &mut wrong,
-    );
-    let (Some(email), Some(draft)) = (email, draft) else { return Err(Error::Invalid(wrong)) };
-    if !wrong.is_empty() {
-        return Err(Error::Invalid(wrong));
-    }
+    rules::takes_signups(app)?;
+    let (email, draft) = rules::signup(app, &request)?;
     let now = app.clock.now();
     let (early, found) = {
         let (attempt, email) = (Arc::clone(&attempt), email.clone());
@@ -190,25 +140,7 @@ pub async fn create(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<CreatedTenant>> {
     caller.may(Verb::CreateTenants)?;
-    let mut wrong = Vec::new();
-    let email = match &request.owner_email {
-        None => None,
-        Some(text) => keep(&mut wrong, "/owner/email", normalise_email(text)),
-    };
-    let draft = draft(
-        app,
-        Asked {
-            name: (&request.name, "/name"),
-            slug: request.slug.as_deref(),
-            plan: request.plan.as_deref(),
-            public_only: false,
-            isolation: request.isolation,
-            cluster: request.cluster,
-            region: request.region,
-        },
-        &mut wrong,
-    );
-    let (Some(draft), true) = (draft, wrong.is_empty()) else { return Err(Error::Invalid(wrong)) };
+    let (email, draft) = rules::tenant(app, &request)?;
     let now = app.clock.now();
     let (again, caller) = (app.clone(), caller.clone());
     let answer = app
@@ -227,61 +159,6 @@ pub async fn create(
         .await?;
     app.new_tenant();
     Ok(answer)
-}
-
-struct Asked<'a> {
-    name: (&'a str, &'static str),
-    slug: Option<&'a str>,
-    plan: Option<&'a str>,
-    public_only: bool,
-    isolation: Option<Isolation>,
-    cluster: Option<String>,
-    region: Option<String>,
-}
-
-fn keep<T>(wrong: &mut Vec<FieldError>, pointer: &str, outcome: Result<T, String>) -> Option<T> {
-    outcome.map_err(|detail| wrong.push(FieldError { pointer: pointer.into(), detail })).ok()
-}
-
-fn draft(app: &App, asked: Asked<'_>, wrong: &mut Vec<FieldError>) -> Option<Draft> {
-    let (name, pointer) = asked.name;
-    let name = name.trim();
-    if name.is_empty() {
-        wrong.push(FieldError { pointer: pointer.into(), detail: "must not be blank".into() });
-    }
-    let reserved = &app.settings.tenancy.reserved_slugs;
-    let slug = match asked.slug {
-        Some(text) => keep(wrong, "/slug", Slug::parse(text, reserved)).map(SlugWish::Exactly),
-        None => Some(SlugWish::Derived(Slug::derive(name, reserved))),
-    };
-    let key = asked.plan.unwrap_or(&app.settings.signup.default_plan);
-    let plan = app.catalogue.get(key).filter(|plan| plan.public || !asked.public_only);
-    if plan.is_none() {
-        wrong.push(FieldError {
-            pointer: "/plan".into(),
-            detail: format!("there is no plan `{key}`; see GET /v1/plans"),
-        });
-    }
-    let isolation =
-        asked.isolation.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation);
-    let wanted = Wanted { isolation, cluster: asked.cluster, region: asked.region };
-    let cluster = app.clusters.choose(&wanted).map(ToOwned::to_owned);
-    let pointer = match (&wanted.cluster, &wanted.region) {
-        (Some(_), _) => "/cluster",
-        (None, Some(_)) => "/region",
-        (None, None) => "/isolation",
-    };
-    let cluster = keep(wrong, pointer, cluster.map_err(|error| error.to_string()))?;
-    let of_cluster =
-        app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
-    Some(Draft {
-        name: name.to_owned(),
-        slug: slug?,
-        plan: plan?.key.clone(),
-        isolation,
-        cluster,
-        region: wanted.region.or(of_cluster).or_else(|| app.settings.tenancy.region.clone()),
-    })
 }
 
 /// The person who will own the tenant.

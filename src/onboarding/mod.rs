@@ -5,5 +5,6 @@ pub mod commands;
 pub mod http;
 pub mod model;
 pub mod removal;
+mod rules;
 pub mod store;
 pub mod worker;

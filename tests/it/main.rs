@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod bounds;
 mod cluster;
 mod crash;
 mod data_door;
@@ -23,6 +24,7 @@ mod onboarding;
 mod replicas;
 mod routes;
 mod sessions;
+mod stock;
 mod sweeps;
 mod tenants;
 mod tour;

@@ -157,6 +157,11 @@ impl Server {
         status.success()
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
     /// Disarms the failpoint for the next start.
     pub fn disarm(&mut self) {
         self.failpoint = None;
