@@ -7,16 +7,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use super::model::{Environment, Key};
+use super::model::{Environment, Key, Standing};
 use super::store;
 use crate::app::App;
-use crate::auth::caller::{OperatorRole, TenantRole};
+use crate::auth::caller::{OperatorId, OperatorRole, TenantRole};
 use crate::auth::policy;
 use crate::auth::scope::{Scope, ScopeKind};
 use crate::auth::secret_key::{self, KeyKind, NewKey};
 use crate::auth::{Caller, Verb, Who};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::sessions::impersonation;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{KeyId, TenantId};
@@ -275,18 +276,21 @@ async fn revoke(
     tenant: Option<TenantId>,
     id: KeyId,
 ) -> Result<Key> {
-    let (now, caller) = (app.clock.now(), caller.clone());
-    let key = app
+    let (again, now, caller) = (app.clone(), app.clock.now(), caller.clone());
+    let (key, visits) = app
         .db
         .write(move |conn| {
             let mut key = store::get(conn, kind, tenant, id)?;
             if key.revoked_at.is_some() {
-                return Ok(key);
+                return Ok((key, Vec::new()));
             }
-            if key.role == Some(OperatorRole::Admin) && store::count_good_admins(conn, now)? <= 1 {
+            if key.role == Some(OperatorRole::Admin)
+                && key.standing(now) == Standing::Good
+                && again.good_admins_in(conn, now)? <= 1
+            {
                 return Err(Error::conflict(
                     "last_admin",
-                    "this is the last operator key with the role admin: make another first",
+                    "this is the last operator with the role admin, people counted: make another first",
                 ));
             }
             store::revoke(conn, &key, now)?;
@@ -297,10 +301,20 @@ async fn revoke(
                 now,
                 event(&key, "api_key.revoked", json!({ "key_id": id, "kind": kind })),
             )?;
-            Ok(key)
+            // What an operator does in a member's stead ends with the operator.
+            let visits = match kind {
+                KeyKind::Operator => {
+                    impersonation::end_of_operator_in(conn, &caller, OperatorId::Key(id), now)?
+                }
+                KeyKind::Tenant | KeyKind::Service => Vec::new(),
+            };
+            Ok((key, visits))
         })
         .await?;
     app.ring.forget(id).await;
+    for visit in visits {
+        app.signed_in.forget_session(visit).await;
+    }
     Ok(key)
 }
 

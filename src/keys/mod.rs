@@ -9,4 +9,4 @@ pub mod ring;
 mod store;
 pub mod verify;
 
-pub use store::remove_of_tenant_in;
+pub use store::{count_good_admins as count_good_admins_in, remove_of_tenant_in};
