@@ -103,13 +103,8 @@ policy! {
 
 /// What an operator in a member's stead may do, when that member may: nothing that outlasts the visit or
 /// concerns the member in person. A new verb is not among it until it is written here.
-pub const IN_STEAD: &[Verb] = &[
-    Verb::ReadTenant,
-    Verb::ManageTenant,
-    Verb::ReadData,
-    Verb::WriteData,
-    Verb::EndSession,
-];
+pub const IN_STEAD: &[Verb] =
+    &[Verb::ReadTenant, Verb::ManageTenant, Verb::ReadData, Verb::WriteData, Verb::EndSession];
 
 fn rule(verb: Verb) -> Option<&'static Rule> {
     TABLE.iter().find(|rule| rule.verb == verb)

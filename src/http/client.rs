@@ -69,7 +69,8 @@ impl Proxies {
 #[must_use]
 pub fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
-    let Some(proxies) = request.app_data::<web::Data<Proxies>>().filter(|proxies| proxies.trusts(peer)) else {
+    let Some(proxies) = request.app_data::<web::Data<Proxies>>().filter(|proxies| proxies.trusts(peer))
+    else {
         return Some(peer);
     };
     let name = match proxies.header {
@@ -119,7 +120,12 @@ mod tests {
             (&xff, "10.0.0.1", &[], "10.0.0.1"),
             (&xff, "10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
             (&xff, "fd00::1", &["::ffff:203.0.113.9"], "203.0.113.9"),
-            (&forwarded, "10.0.0.1", &["for=1.2.3.4", " For=\"[2001:db8::9]:80\";proto=https"], "2001:db8::9"),
+            (
+                &forwarded,
+                "10.0.0.1",
+                &["for=1.2.3.4", " For=\"[2001:db8::9]:80\";proto=https"],
+                "2001:db8::9",
+            ),
             (&forwarded, "10.0.0.1", &["for=_hidden"], "10.0.0.1"),
             (&forwarded, "10.0.0.1", &["proto=https;for=203.0.113.9"], "203.0.113.9"),
         ];

@@ -50,9 +50,9 @@ pub async fn begin(app: &App, caller: &Caller, name: &str, of: Option<Of>) -> Re
     let bounds = app.settings.throttle;
     let party = throttle::party(caller.address.as_deref());
     let mut tries = Tries { app: app.clone(), taken: Vec::new() };
-    let taken = tries.take("address", party.clone(), bounds.tries_per_address).and_then(|()| {
-        tries.take("pair", format!("{name} {party}"), bounds.tries_per_account_and_address)
-    });
+    let taken = tries
+        .take("address", party.clone(), bounds.tries_per_address)
+        .and_then(|()| tries.take("pair", format!("{name} {party}"), bounds.tries_per_account_and_address));
     if let Err(limited) = taken {
         tries.succeeded();
         return Err(limited);

@@ -107,7 +107,9 @@ pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretStrin
 /// A wrong proof against a known person is a fact worth keeping; it must not change the answer.
 async fn note_refusal(app: &App, caller: &Caller, of: Option<Of>, what: &'static str) {
     let event = match of {
-        Some(Of::User(user)) => NewEvent::global("session.refused", json!({ "user_id": user, "wrong": what })),
+        Some(Of::User(user)) => {
+            NewEvent::global("session.refused", json!({ "user_id": user, "wrong": what }))
+        }
         Some(Of::Operator(user)) => {
             NewEvent::global("operator_session.refused", json!({ "user_id": user, "wrong": what }))
         }

@@ -103,8 +103,7 @@ impl Keys {
             let private = vault.open(PURPOSE, &row.private_key)?;
             let x = URL_SAFE_NO_PAD.encode(&row.public_key);
             let checking = DecodingKey::from_ed_components(&x).map_err(Error::internal)?;
-            let jwk =
-                Jwk { kty: "OKP", crv: "Ed25519", alg: "EdDSA", usage: "sig", kid: row.kid.clone(), x };
+            let jwk = Jwk { kty: "OKP", crv: "Ed25519", alg: "EdDSA", usage: "sig", kid: row.kid.clone(), x };
             keys.lives.push(row.life());
             keys.held.push(Held { signing: EncodingKey::from_ed_der(&private), checking, jwk });
         }

@@ -40,9 +40,9 @@ impl Doorman {
     /// A credential of a tenant that is gone is a bad credential.
     async fn of_a_living_tenant(&self, who: Who) -> Result<Who> {
         let tenant = match &who {
-            Who::TenantKey { tenant, .. }
-            | Who::User { tenant, .. }
-            | Who::Impersonator { tenant, .. } => *tenant,
+            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } | Who::Impersonator { tenant, .. } => {
+                *tenant
+            }
             _ => return Ok(who),
         };
         match router::find(&self.0, &Handle::Id(tenant)).await {

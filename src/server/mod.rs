@@ -181,8 +181,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     let db = open_store(&settings).await?;
     let (clock, vault) = (Clock::system(), vault(&keys));
     let rotation = settings.auth.signing_key_rotation;
-    let tokens =
-        Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
+    let tokens = Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
     let door = &settings.data_door;
     let connections = TenantConnections::new(connections::Settings {
         max_connections: 50,

@@ -60,16 +60,16 @@ async fn own(app: &App, caller: &Caller, realm: Realm) -> Result<Own> {
         let user = caller.officer(Verb::ManageOwnOperator)?.0;
         let found = app.db.read(move |conn| operators::find(conn, user)).await?;
         let found = found.ok_or(Error::NotFound("operator"))?;
-        return Ok(Own { known: Known::operator(user, found.password_hash), email: found.email, tenant: None });
+        return Ok(Own {
+            known: Known::operator(user, found.password_hash),
+            email: found.email,
+            tenant: None,
+        });
     }
     let (user, _) = caller.person(Verb::ManageOwnFactors)?;
     let found = app.db.read(move |conn| people::user_by_id(conn, user)).await?;
     let found = found.ok_or(Error::NotFound("user"))?;
-    Ok(Own {
-        known: Known::user(user, found.password_hash),
-        email: found.email,
-        tenant: caller.own_tenant(),
-    })
+    Ok(Own { known: Known::user(user, found.password_hash), email: found.email, tenant: caller.own_tenant() })
 }
 
 fn event(own: &Own, kind: &'static str, mut data: serde_json::Value) -> NewEvent {
@@ -197,7 +197,8 @@ pub async fn matches(
     app.db
         .write(move |conn| {
             let person = own.known.person;
-            let Some(factor) = store::find(conn, person)?.filter(|factor| factor.confirmed_at.is_some()) else {
+            let Some(factor) = store::find(conn, person)?.filter(|factor| factor.confirmed_at.is_some())
+            else {
                 return Ok(false);
             };
             if let Some(code) = &totp {
@@ -213,13 +214,7 @@ pub async fn matches(
         .await
 }
 
-fn use_code(
-    conn: &mut crate::db::Conn,
-    app: &App,
-    factor: &FactorRow,
-    code: &str,
-    now: Ts,
-) -> Result<bool> {
+fn use_code(conn: &mut crate::db::Conn, app: &App, factor: &FactorRow, code: &str, now: Ts) -> Result<bool> {
     let secret = app.vault.open(PURPOSE, &factor.secret)?;
     let Some(step) = model::step(&secret, code, now.seconds(), factor.last_step)? else { return Ok(false) };
     store::use_step(conn, factor, step, now)?;

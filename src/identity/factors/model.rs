@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn an_authenticator_can_read_the_address() {
-        let address = address(b"12345678901234567890", "https://tenantry.example.com", "ada@example.com").unwrap();
+        let address =
+            address(b"12345678901234567890", "https://tenantry.example.com", "ada@example.com").unwrap();
         assert!(address.starts_with("otpauth://totp/"), "{address}");
         assert!(address.contains("secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), "{address}");
     }

@@ -120,7 +120,8 @@ pub async fn renew_setup(
     caller.may(Verb::ManageOperators)?;
     let now = app.clock.now();
     let Opaque { text, hash } = opaque::generate(opaque::SETUP, id.uuid());
-    let (again, caller, until) = (app.clone(), caller.clone(), now.plus(app.settings.auth.operator_setup_ttl));
+    let (again, caller, until) =
+        (app.clone(), caller.clone(), now.plus(app.settings.auth.operator_setup_ttl));
     let answer = app
         .db
         .write(move |conn| {
@@ -212,7 +213,14 @@ pub async fn patch(
                 true => end_all_in(conn, &caller, id, EndReason::OperatorRemoved, now)?,
                 false => Ended::default(),
             };
-            append(conn, &caller, now, id, "operator.updated", json!({ "role": role, "disabled": disabled }))?;
+            append(
+                conn,
+                &caller,
+                now,
+                id,
+                "operator.updated",
+                json!({ "role": role, "disabled": disabled }),
+            )?;
             Ok((row.view(), ended))
         })
         .await?;
@@ -250,7 +258,12 @@ pub async fn remove(app: &App, caller: &Caller, id: OperatorUserId, if_match: If
 /// # Errors
 /// [`Error::Invalid`] for a password that is too short; [`Error::Unauthenticated`] for a token that is none,
 /// over, or was used; [`Error::Limited`].
-pub async fn set_up(app: &App, caller: &Caller, token: &SecretString, chosen: SecretString) -> Result<Operator> {
+pub async fn set_up(
+    app: &App,
+    caller: &Caller,
+    token: &SecretString,
+    chosen: SecretString,
+) -> Result<Operator> {
     // Whoever holds the token may: there is no right to ask for.
     let refused = || Error::Unauthenticated("the token is not valid: ask for another".into());
     let least = app.settings.auth.password_min_length;

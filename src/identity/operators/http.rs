@@ -9,8 +9,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::commands::{self, Invited, Patch};
 use super::model::Operator;
-use super::sign_in::{self, OperatorSession};
 use super::queries;
+use super::sign_in::{self, OperatorSession};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::auth::caller::OperatorRole;
@@ -84,11 +84,7 @@ async fn list(
 /// Reads one operator.
 #[utoipa::path(tag = "operators", params(("operator_id", description = "The operator's id")), responses((status = 200, body = Operator)), security(("bearer" = [])))]
 #[get("/admin/v1/operator-users/{operator_id}")]
-async fn get_one(
-    app: web::Data<App>,
-    caller: Caller,
-    operator_id: web::Path<String>,
-) -> Reply<HttpResponse> {
+async fn get_one(app: web::Data<App>, caller: Caller, operator_id: web::Path<String>) -> Reply<HttpResponse> {
     let operator = queries::get(&app, &caller, paths::id(&operator_id, "operator")?).await?;
     Ok(tagged(StatusCode::OK, operator.rev, &operator))
 }

@@ -72,12 +72,12 @@ impl OperatorRow {
 /// # Errors
 /// [`Error::Conflict`] `email_in_use`.
 pub fn insert(conn: &mut Conn, row: OperatorRow) -> Result<()> {
-    diesel::insert_into(operator_users::table).values(row).execute(conn).map_err(|error| {
-        match Error::from(error) {
+    diesel::insert_into(operator_users::table).values(row).execute(conn).map_err(
+        |error| match Error::from(error) {
             Error::Conflict { .. } => Error::conflict("email_in_use", "an operator has this address already"),
             other => other,
-        }
-    })?;
+        },
+    )?;
     Ok(())
 }
 
@@ -142,9 +142,8 @@ pub fn page(conn: &mut Conn, request: PageRequest) -> Result<Page<Operator>> {
 /// # Errors
 /// [`Error::PreconditionFailed`] when they changed meanwhile.
 pub fn save(conn: &mut Conn, row: &mut OperatorRow) -> Result<()> {
-    let unchanged = operator_users::table
-        .filter(operator_users::id.eq(row.id))
-        .filter(operator_users::rev.eq(row.rev));
+    let unchanged =
+        operator_users::table.filter(operator_users::id.eq(row.id)).filter(operator_users::rev.eq(row.rev));
     row.rev += 1;
     let rows = diesel::update(unchanged).set(row.clone()).execute(conn)?;
     if rows == 1 { Ok(()) } else { Err(Error::PreconditionFailed) }

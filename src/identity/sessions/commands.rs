@@ -175,8 +175,7 @@ pub(in crate::identity) fn claims(
     now: Ts,
 ) -> Claims {
     let ends = now.plus(app.settings.auth.access_token_ttl).min(row.expires_at);
-    let audience =
-        if row.tenant_id.is_some() { app.tokens.audience() } else { app.tokens.admin_audience() };
+    let audience = if row.tenant_id.is_some() { app.tokens.audience() } else { app.tokens.admin_audience() };
     Claims {
         iss: app.tokens.issuer().to_owned(),
         sub: subject,
@@ -281,7 +280,12 @@ pub(in crate::identity) async fn end_chosen(
     Ok(())
 }
 
-fn open_one(conn: &mut Conn, id: SessionId, now: Ts, mine: impl Fn(&SessionRow) -> bool) -> Result<Vec<SessionRow>> {
+fn open_one(
+    conn: &mut Conn,
+    id: SessionId,
+    now: Ts,
+    mine: impl Fn(&SessionRow) -> bool,
+) -> Result<Vec<SessionRow>> {
     let found = store::find(conn, id)?.filter(|row| row.is_open(now) && mine(row));
     found.map(|row| vec![row]).ok_or(Error::NotFound("session"))
 }
@@ -296,7 +300,8 @@ pub async fn sign_out(app: &App, caller: &Caller) -> Result<()> {
         return Err(Error::forbidden("wrong_credential", "this call is for someone who signed in"));
     };
     let session = *session;
-    end_chosen(app, caller, EndReason::SignedOut, move |conn, now| open_one(conn, session, now, |_| true)).await
+    end_chosen(app, caller, EndReason::SignedOut, move |conn, now| open_one(conn, session, now, |_| true))
+        .await
 }
 
 /// Ends one of the caller's sessions, or a visit in their stead.

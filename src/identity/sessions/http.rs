@@ -145,11 +145,7 @@ async fn end_others(app: web::Data<App>, caller: Caller) -> Reply<HttpResponse> 
 /// Ends one of one's own sessions, or an operator's visit in one's stead.
 #[utoipa::path(tag = "identity", params(("session_id", description = "The session's id")), responses((status = 204, description = "It has ended")), security(("bearer" = [])))]
 #[delete("/v1/me/sessions/{session_id}")]
-async fn end_own(
-    app: web::Data<App>,
-    caller: Caller,
-    session_id: web::Path<String>,
-) -> Reply<HttpResponse> {
+async fn end_own(app: web::Data<App>, caller: Caller, session_id: web::Path<String>) -> Reply<HttpResponse> {
     commands::end_own(&app, &caller, paths::id(&session_id, "session")?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

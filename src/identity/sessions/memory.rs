@@ -161,8 +161,11 @@ async fn visitor(app: &App, session: SessionId, tenant: TenantId, now: Ts) -> Re
     if visit.tenant_id != Some(tenant) || visit.expires_at <= now {
         return Err(ended());
     }
-    let operator: OperatorId =
-        visit.actor_id.as_deref().and_then(|id| id.parse().ok()).ok_or_else(|| Error::internal("no actor"))?;
+    let operator: OperatorId = visit
+        .actor_id
+        .as_deref()
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| Error::internal("no actor"))?;
     if let OperatorId::User(user) = operator {
         let officer = app.signed_in.officers.get(&user, || load_officer(app, user)).await?;
         if officer.is_none_or(|officer| officer.role == OperatorRole::Viewer) {

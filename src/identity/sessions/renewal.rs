@@ -53,7 +53,8 @@ pub(in crate::identity) async fn renew(
         .write(move |conn| {
             let Some(token) = store::refresh_by_hash(conn, &hash)? else { return Ok(Turn::Bad) };
             let session = store::find(conn, token.session_id)?;
-            let Some(mut session) = session.filter(|row| row.is_open(now) && kinds.contains(&row.kind)) else {
+            let Some(mut session) = session.filter(|row| row.is_open(now) && kinds.contains(&row.kind))
+            else {
                 return Ok(Turn::Bad);
             };
             let from = throttle::party(caller.address.as_deref());

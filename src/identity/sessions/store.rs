@@ -359,11 +359,8 @@ pub fn spend(conn: &mut Conn, hash: &KeyHash, from: Option<&str>, now: Ts) -> Re
 /// The store's.
 pub fn tidy(conn: &mut Conn, now: Ts, token_ttl: Duration) -> Result<()> {
     let Some(over) = before(now, REMEMBERED) else { return Ok(()) };
-    let old: Vec<SessionId> = sessions::table
-        .select(sessions::id)
-        .filter(sessions::expires_at.lt(over))
-        .limit(SWEEP)
-        .load(conn)?;
+    let old: Vec<SessionId> =
+        sessions::table.select(sessions::id).filter(sessions::expires_at.lt(over)).limit(SWEEP).load(conn)?;
     diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(conn)?;
     let Some(spent) = before(now, token_ttl) else { return Ok(()) };
     let old: Vec<Vec<u8>> = refresh_tokens::table
