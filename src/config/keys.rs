@@ -57,6 +57,8 @@ pub enum Kind {
     MasterKeys,
     /// Slugs: a-z, 0-9 and -.
     Slugs,
+    /// Networks in CIDR notation.
+    Networks,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -67,6 +69,8 @@ pub const KEYS: &[KeySpec] = &[
     int("server.workers", 0, 1_024),
     int("server.shutdown_grace_s", 0, 3_600),
     int("server.max_body_bytes", 1_024, 104_857_600),
+    key("server.trusted_proxies", Kind::Networks),
+    key("server.proxy_header", Kind::Choice(&["x-forwarded-for", "forwarded"])),
     key("store.url", Kind::StoreUrl),
     int("store.max_connections", 2, 1_000),
     int("store.write_batch_max", 1, 1_024),
@@ -94,6 +98,15 @@ pub const KEYS: &[KeySpec] = &[
     int("auth.access_token_ttl_s", 60, 900),
     key("auth.audience", Kind::Word),
     int("auth.password_min_length", 8, 128),
+    int("auth.refresh_token_ttl_s", 300, 7_776_000),
+    int("auth.session_max_s", 900, 31_536_000),
+    int("auth.signing_key_rotation_s", 3_600, 31_536_000),
+    int("auth.operator_setup_ttl_s", 300, 2_592_000),
+    int("throttle.window_s", 60, 86_400),
+    int("throttle.tries_per_address", 1, 1_000_000),
+    int("throttle.tries_per_account_and_address", 1, 1_000_000),
+    int("throttle.tries_per_account", 1, 1_000_000),
+    int("throttle.signups_per_address", 1, 1_000_000),
     int("data_door.statement_timeout_ms", 10, 600_000),
     int("data_door.max_rows", 1, 1_000_000),
     int("data_door.max_bytes", 1_024, 104_857_600),
@@ -144,7 +157,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -166,6 +179,7 @@ impl Kind {
             Self::MasterKey => "base64 of 32 bytes, env:NAME or file:PATH".to_owned(),
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
+            Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
         }
     }
 
@@ -204,6 +218,12 @@ impl Kind {
                 Some(slug) => refuse(format!("`{slug}` can never be a slug")),
                 None => Ok(()),
             },
+            (Self::Networks, Raw::List(all)) => {
+                match all.iter().find(|text| text.parse::<ipnet::IpNet>().is_err()) {
+                    Some(text) => refuse(format!("`{text}` is no network")),
+                    None => Ok(()),
+                }
+            }
             _ if self.takes(value) => Ok(()),
             _ => refuse("is of the wrong type".to_owned()),
         }

@@ -38,6 +38,8 @@ pub struct Settings {
     pub signup: Signup,
     /// Tokens and passwords.
     pub auth: Auth,
+    /// Bounds on guessing.
+    pub throttle: Throttle,
     /// Bounds of the data door.
     pub data_door: DataDoor,
     /// Durable work.
@@ -65,6 +67,21 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// Largest request body in bytes, 1 KiB to 100 MiB.
     pub max_body_bytes: usize,
+    /// Networks whose word about the client's address is believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Where they write it.
+    pub proxy_header: ProxyHeader,
+}
+
+/// Where a proxy writes the address of the client it speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, a list of addresses.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 impl Server {
@@ -222,6 +239,35 @@ pub struct Auth {
     pub audience: String,
     /// Fewest characters of a password, 8 to 128.
     pub password_min_length: usize,
+    /// Time after which a session that was not refreshed ends, five minutes to 90 days.
+    #[serde(rename = "refresh_token_ttl_s", deserialize_with = "seconds")]
+    pub refresh_token_ttl: Duration,
+    /// Longest life of a session, 15 minutes to a year.
+    #[serde(rename = "session_max_s", deserialize_with = "seconds")]
+    pub session_max: Duration,
+    /// Time after which another key signs, an hour to a year.
+    #[serde(rename = "signing_key_rotation_s", deserialize_with = "seconds")]
+    pub signing_key_rotation: Duration,
+    /// Life of the token by which an operator sets their password, five minutes to 30 days.
+    #[serde(rename = "operator_setup_ttl_s", deserialize_with = "seconds")]
+    pub operator_setup_ttl: Duration,
+}
+
+/// Bounds on guessing, each 1 to 1000000 in the window.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    /// Time in which a budget refills, a minute to a day.
+    #[serde(rename = "window_s", deserialize_with = "seconds")]
+    pub window: Duration,
+    /// Wrong tries from one address.
+    pub tries_per_address: u32,
+    /// Wrong tries of one account from one address.
+    pub tries_per_account_and_address: u32,
+    /// Wrong tries of one account from anywhere.
+    pub tries_per_account: u32,
+    /// Signups from one address.
+    pub signups_per_address: u32,
 }
 
 /// Bounds of the data door.
@@ -344,6 +390,11 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_millis)
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ipnet::IpNet>, D::Error> {
+    let all: Vec<String> = Vec::deserialize(from)?;
+    all.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {

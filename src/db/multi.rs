@@ -6,7 +6,9 @@ use diesel::sql_types::HasSqlType;
 
 use super::conn::MultiBackend;
 use crate::kernel::clock::Ts;
-use crate::kernel::id::{EventId, KeyId, OperationId, ReplicaId, SessionId, SignupId, TenantId, UserId};
+use crate::kernel::id::{
+    EventId, KeyId, OperationId, OperatorUserId, PersonId, ReplicaId, SessionId, SignupId, TenantId, UserId,
+};
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 
 macro_rules! on_both {
@@ -35,5 +37,5 @@ macro_rules! on_both {
 on_both! {
     SqlTs: Ts;
     SqlJson: Json;
-    SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId;
+    SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId, OperatorUserId, PersonId;
 }

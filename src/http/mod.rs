@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod client;
 pub mod etag;
 pub mod idempotency;
 pub mod openapi;

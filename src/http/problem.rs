@@ -94,6 +94,7 @@ fn face(error: &Error) -> (&'static str, StatusCode) {
         Error::Invalid(_) => ("validation_failed", StatusCode::UNPROCESSABLE_ENTITY),
         Error::Refused { code, .. } => (code, StatusCode::UNPROCESSABLE_ENTITY),
         Error::Unauthenticated(_) => ("unauthenticated", StatusCode::UNAUTHORIZED),
+        Error::Challenge { code, .. } => (code, StatusCode::UNAUTHORIZED),
         Error::Forbidden { code, .. } => (code, StatusCode::FORBIDDEN),
         Error::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
         Error::Conflict { code, .. } => (code, StatusCode::CONFLICT),
@@ -156,7 +157,7 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         match &self.0 {
-            Error::Unauthenticated(_) => {
+            Error::Unauthenticated(_) | Error::Challenge { .. } => {
                 response
                     .insert_header((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\"")));
             }

@@ -1,10 +1,18 @@
-//! People: users, their memberships in tenants, sign-in, and the access tokens they get.
+//! People: users, their memberships in tenants, operators, sign-in with its factors and bounds, sessions, and
+//! the access tokens they get.
 
+pub mod attempts;
 pub mod commands;
+pub mod factors;
 pub mod http;
+pub mod operators;
+pub mod proof;
 pub mod sessions;
+pub mod signing;
 mod store;
 pub mod token;
 
-pub use sessions::store::{EndReason, end_of_user_in as end_sessions_in};
+pub use operators::store::count_good_admins as count_good_admins_in;
+pub use sessions::model::EndReason;
+pub use sessions::store::end_of_user_in as end_sessions_in;
 pub use store::{User, by_email as by_email_in, insert_user as insert_user_in, remove_members_in};

@@ -101,6 +101,15 @@ pub enum Error {
     /// 401 with `WWW-Authenticate`.
     #[error("{0}")]
     Unauthenticated(String),
+    /// 401 with `WWW-Authenticate`: what was sent is right as far as it goes, and more is needed. `code` is
+    /// stable.
+    #[error("{detail}")]
+    Challenge {
+        /// Stable, machine-readable.
+        code: &'static str,
+        /// What is missing, for people.
+        detail: String,
+    },
     /// 403: authenticated, but of the wrong kind or without the right. `code` is stable.
     #[error("{detail}")]
     Forbidden {

@@ -11,4 +11,4 @@ pub mod used;
 pub mod verify;
 pub mod whose;
 
-pub use store::remove_of_tenant_in;
+pub use store::{count_good_admins as count_good_admins_in, remove_of_tenant_in};

@@ -18,6 +18,7 @@ use crate::auth::caller::TenantRole;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::attempts;
 use crate::identity::commands::join_in;
 use crate::identity::{self as people, User};
 use crate::kernel::clock::Ts;
@@ -89,7 +90,8 @@ pub async fn sign_up(
     if let Some(replayed) = early {
         return Ok(replayed);
     }
-    let owner = owner(found, email, request.password).await?;
+    attempts::sign_up(app, caller)?;
+    let owner = owner(app, caller, found, email, request.password).await?;
     let (again, caller) = (app.clone(), caller.clone());
     let answer = app
         .db
@@ -169,13 +171,22 @@ struct Owner {
 }
 
 /// Hashes the password of a new person, or checks that of a known one: as long either way.
-async fn owner(found: Option<User>, email: String, given: SecretString) -> Result<Owner> {
+async fn owner(
+    app: &App,
+    caller: &Caller,
+    found: Option<User>,
+    email: String,
+    given: SecretString,
+) -> Result<Owner> {
     let Some(user) = found else {
         return Ok(Owner { email, new_hash: Some(password::hash(given).await?), known: None });
     };
+    // Signing up again is a try at the password like any other.
+    let tries = attempts::begin(app, caller, &email, Some(attempts::Of::User(user.id))).await?;
     if let Some(stored) = user.password_hash
         && password::verify(given, Some(stored)).await?
     {
+        tries.succeeded();
         return Ok(Owner { email, new_hash: None, known: Some(user.id) });
     }
     Err(Error::conflict(

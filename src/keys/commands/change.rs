@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use super::{must_have_place_in, settings, tell};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::auth::caller::OperatorId;
+use crate::auth::secret_key::KeyKind;
 use crate::db::Conn;
 use crate::http::IfMatch;
+use crate::identity::sessions::impersonation;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::KeyId;
+use crate::kernel::id::{KeyId, SessionId};
 use crate::keys::model::wish::{self, Change};
 use crate::keys::model::{Key, KeyView, Standing, grant};
 use crate::keys::store;
@@ -72,7 +75,7 @@ async fn change_it(
         if let Some(tenant) = tenant.filter(|_| after.counts(now) && !key.counts(now)) {
             must_have_place_in(conn, &again, tenant, now)?;
         }
-        keep_an_admin_in(conn, key, &after, now)?;
+        keep_an_admin_in(&again, conn, key, &after, now)?;
         Ok(after)
     })
     .await
@@ -91,27 +94,42 @@ pub async fn revoke(
     if_match: IfMatch,
 ) -> Result<KeyView> {
     let drawer = whose.open(caller, Act::Stop)?;
-    let now = app.clock.now();
+    let (again, now) = (app.clone(), app.clock.now());
     work_on(app, caller, drawer, id, if_match, now, move |conn, _, _, key| {
         if key.standing(now) == Standing::Revoked {
             return Ok(key.clone());
         }
         let after = key.revoked(now);
-        keep_an_admin_in(conn, key, &after, now)?;
+        keep_an_admin_in(&again, conn, key, &after, now)?;
         Ok(after)
     })
     .await
 }
 
-/// Nobody locks everybody out: what weakens the last good operator key with the role admin is refused.
-fn keep_an_admin_in(conn: &mut Conn, before: &Key, after: &Key, now: Ts) -> Result<()> {
-    if wish::weakens_admin(before, after, now) && store::count_good_admins(conn, now)? <= 1 {
+/// Nobody locks everybody out: what weakens the last good operator with the role admin is refused.
+fn keep_an_admin_in(app: &App, conn: &mut Conn, before: &Key, after: &Key, now: Ts) -> Result<()> {
+    if wish::weakens_admin(before, after, now) && app.good_admins_in(conn, now)? <= 1 {
         return Err(Error::conflict(
             "last_admin",
-            "this is the last operator key with the role admin: make another first",
+            "this is the last operator with the role admin, people counted: make another first",
         ));
     }
     Ok(())
+}
+
+/// What an operator does in a member's stead ends with the operator, and with the role that allowed it.
+fn end_visits_in(
+    conn: &mut Conn,
+    caller: &Caller,
+    before: &Key,
+    after: &Key,
+    now: Ts,
+) -> Result<Vec<SessionId>> {
+    let goes_on = after.standing(now) == Standing::Good && before.role == after.role;
+    if after.kind != KeyKind::Operator || goes_on {
+        return Ok(Vec::new());
+    }
+    impersonation::end_of_operator_in(conn, caller, OperatorId::Key(after.id), now)
 }
 
 async fn work_on(
@@ -124,21 +142,26 @@ async fn work_on(
     work: impl Fn(&mut Conn, &Caller, Option<&Tenant>, &Key) -> Result<Key> + Send + Sync + 'static,
 ) -> Result<KeyView> {
     let caller = caller.clone();
-    let key = app
+    let (key, visits) = app
         .db
         .write(move |conn| {
             let tenant = drawer.tenant_in(conn)?;
             let before = store::get(conn, drawer.kind, tenant.as_ref().map(|tenant| tenant.id), id)?;
             if_match.check(before.rev)?;
             let mut after = work(conn, &caller, tenant.as_ref(), &before)?;
-            if after != before {
-                store::save(conn, &mut after)?;
-                tell_of_change(conn, &caller, now, &before, &after)?;
+            if after == before {
+                return Ok((after, Vec::new()));
             }
-            Ok(after)
+            store::save(conn, &mut after)?;
+            tell_of_change(conn, &caller, now, &before, &after)?;
+            let visits = end_visits_in(conn, &caller, &before, &after, now)?;
+            Ok((after, visits))
         })
         .await?;
     app.ring.forget(id).await;
+    for visit in visits {
+        app.signed_in.forget_session(visit).await;
+    }
     Ok(key.view(now))
 }
 

@@ -20,8 +20,9 @@ pub fn may_grant(who: &Who, kind: ScopeKind) -> BTreeSet<Scope> {
         Who::User { role, .. } if kind == ScopeKind::Tenant => {
             all.filter(|scope| role_has(*role, *scope)).collect()
         }
-        Who::Operator { .. } | Who::System(_) => all.collect(),
-        Who::User { .. } | Who::Anonymous => BTreeSet::new(),
+        Who::Operator { .. } | Who::OperatorUser { .. } | Who::System(_) => all.collect(),
+        // What is done in a member's stead does not outlast the visit.
+        Who::User { .. } | Who::Impersonator { .. } | Who::Anonymous => BTreeSet::new(),
     }
 }
 

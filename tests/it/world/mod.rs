@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod postgres;
 pub mod server;
 pub mod sqlite;
+pub mod strangers;
 
 use server::{Server, Starting};
 
