@@ -8,17 +8,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
+use crate::auth::throttle::Throttle;
 use crate::catalog::Catalogue;
 use crate::config::{Entry, Settings};
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::http::Attempt;
 use crate::http::idempotency::{InProgress, Key};
+use crate::identity;
+use crate::identity::sessions::memory::SignedIn;
 use crate::identity::token::Tokens;
-use crate::kernel::clock::Clock;
+use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::vault::Vault;
+use crate::keys;
 use crate::keys::ring::Ring;
+use crate::keys::used::Uses;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::mail::Mailer;
@@ -53,6 +58,10 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Letters to people.
     pub mailer: Mailer,
+    /// Who is signed in, in memory.
+    pub signed_in: SignedIn,
+    /// Bounds on guessing.
+    pub throttle: Throttle,
     /// The clusters and the application's schema.
     pub clusters: Clusters,
     /// Connections to tenants' data.
@@ -63,6 +72,8 @@ pub struct Parts {
     pub router: Router,
     /// Keys, in memory.
     pub ring: Ring,
+    /// When keys were used, not written yet.
+    pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
     /// Tells the stock keeper that a placement was taken.
@@ -124,6 +135,15 @@ impl App {
         self.stock_taken.notify_one();
     }
 
+    /// How many admins there are among operator keys and operators who are people, locked where the engine
+    /// can: what removes one asks in its own transaction.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn good_admins_in(&self, conn: &mut Conn, now: Ts) -> Result<usize> {
+        Ok(keys::count_good_admins_in(conn, now)? + identity::count_good_admins_in(conn)?)
+    }
+
     /// The names of the steps that remove a tenant.
     ///
     /// # Errors
@@ -157,11 +177,23 @@ impl Listener for Forgetter {
             if let Some(key) = notice.key_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.ring.forget(key).await;
             }
+            if let Some(user) = &notice.user_id {
+                self.0.signed_in.forget_named(user).await;
+            }
+            if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
+                self.0.signed_in.forget_session(session).await;
+            }
+            if notice.kind.starts_with("signing_key.")
+                && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await
+            {
+                tracing::warn!(error = %error, "new signing keys could not be read; trying again soon");
+            }
         })
     }
 
     fn forget_all(&self) {
         self.0.router.forget_all();
         self.0.ring.forget_all();
+        self.0.signed_in.forget_all();
     }
 }

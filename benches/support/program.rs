@@ -33,6 +33,8 @@ impl Program {
         command.env("TENANTRY_SERVER__WORKERS", WORKERS.to_string());
         command.env("TENANTRY_APPLICATION__MIGRATIONS_DIR", migrations);
         command.env("TENANTRY_LOG__FORMAT", "json");
+        // Every bench signs up from one address.
+        command.env("TENANTRY_THROTTLE__SIGNUPS_PER_ADDRESS", "1000000");
         command.env("TENANTRY_BOOTSTRAP_OPERATOR_KEY", OPERATOR_KEY);
         for (key, value) in settings {
             command.env(format!("TENANTRY_{key}"), value);

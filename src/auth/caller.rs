@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::policy::{self, Verb};
 use super::scope::Scope;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::{KeyId, SessionId, TenantId, UserId};
+use crate::kernel::id::{KeyId, OperatorUserId, SessionId, TenantId, UserId};
 use crate::words;
 
 words! {
@@ -33,6 +33,42 @@ words! {
         Billing = "billing",
         /// Read.
         Viewer = "viewer",
+    }
+}
+
+/// An operator, whichever way they prove it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OperatorId {
+    /// By key.
+    Key(KeyId),
+    /// By signing in.
+    User(OperatorUserId),
+}
+
+impl OperatorId {
+    /// The kind, as events name it.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Key(_) => "operator",
+            Self::User(_) => "operator_user",
+        }
+    }
+}
+
+impl std::fmt::Display for OperatorId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => key.fmt(f),
+            Self::User(user) => user.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for OperatorId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self::Key).or_else(|_| text.parse().map(Self::User))
     }
 }
 
@@ -75,6 +111,29 @@ pub enum Who {
         /// Their role there.
         role: TenantRole,
         /// The session the token belongs to.
+        session: SessionId,
+    },
+    /// An operator who is a person, by access token.
+    OperatorUser {
+        /// The person.
+        user: OperatorUserId,
+        /// Their role.
+        role: OperatorRole,
+        /// The session the token belongs to.
+        session: SessionId,
+    },
+    /// An operator inside a tenant, in a member's stead or with a member's role, for a while. A kind of its
+    /// own: what asks for a person never takes them for one.
+    Impersonator {
+        /// The operator.
+        operator: OperatorId,
+        /// The member in whose stead, if it is one's.
+        user: Option<UserId>,
+        /// The tenant.
+        tenant: TenantId,
+        /// With which role there.
+        role: TenantRole,
+        /// The session, which says until when and why.
         session: SessionId,
     },
 }
@@ -126,9 +185,60 @@ impl Caller {
     #[must_use]
     pub fn own_tenant(&self) -> Option<TenantId> {
         match &self.who {
-            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } => Some(*tenant),
-            Who::Anonymous | Who::System(_) | Who::Operator { .. } | Who::Service { .. } => None,
+            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } | Who::Impersonator { tenant, .. } => {
+                Some(*tenant)
+            }
+            Who::Anonymous
+            | Who::System(_)
+            | Who::Operator { .. }
+            | Who::OperatorUser { .. }
+            | Who::Service { .. } => None,
         }
+    }
+
+    /// Authorises `verb` for a member who calls in person, and answers who that is and in which session.
+    ///
+    /// # Errors
+    /// As [`Caller::may`]; [`Error::Forbidden`] for a program, and for an operator in a member's stead.
+    pub fn person(&self, verb: Verb) -> Result<(UserId, SessionId)> {
+        self.may(verb)?;
+        match &self.who {
+            Who::User { user, session, .. } => Ok((*user, *session)),
+            _ => Err(Error::forbidden("wrong_credential", "this call is for a member in person")),
+        }
+    }
+
+    /// Authorises `verb` for an operator who signed in, and answers who that is and in which session.
+    ///
+    /// # Errors
+    /// As [`Caller::may`]; [`Error::Forbidden`] for an operator key.
+    pub fn officer(&self, verb: Verb) -> Result<(OperatorUserId, SessionId)> {
+        self.may(verb)?;
+        match &self.who {
+            Who::OperatorUser { user, session, .. } => Ok((*user, *session)),
+            _ => Err(Error::forbidden("wrong_credential", "this call is for an operator who signed in")),
+        }
+    }
+
+    /// The operator who calls, if it is one outside of any tenant.
+    #[must_use]
+    pub fn operator(&self) -> Option<OperatorId> {
+        match &self.who {
+            Who::Operator { key, .. } => Some(OperatorId::Key(*key)),
+            Who::OperatorUser { user, .. } => Some(OperatorId::User(*user)),
+            _ => None,
+        }
+    }
+
+    /// Whom answers that are kept for a repeated request belong to: the caller, in the tenant they call for.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        let session = match &self.who {
+            Who::Impersonator { session, .. } => format!(":{session}"),
+            _ => String::new(),
+        };
+        let tenant = self.own_tenant().map(|tenant| format!(":{tenant}")).unwrap_or_default();
+        format!("{}:{}{tenant}{session}", self.kind(), self.actor())
     }
 
     /// The kind of caller, as events and idempotency keys name it.
@@ -141,6 +251,8 @@ impl Caller {
             Who::Service { .. } => "service",
             Who::TenantKey { .. } => "tenant_key",
             Who::User { .. } => "user",
+            Who::OperatorUser { .. } => "operator_user",
+            Who::Impersonator { operator, .. } => operator.kind(),
         }
     }
 
@@ -154,6 +266,8 @@ impl Caller {
                 key.to_string()
             }
             Who::User { user, .. } => user.to_string(),
+            Who::OperatorUser { user, .. } => user.to_string(),
+            Who::Impersonator { operator, .. } => operator.to_string(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Who calls, and what they may do. `caller` says who; `policy` is the one table that says what;
-//! `password` and `secret_key` are the two kinds of shared secret and how they are kept.
+//! `password`, `secret_key` and `opaque` are the kinds of shared secret and how they are kept; `throttle`
+//! bounds how often one may be guessed.
 pub mod caller;
 pub mod one_time;
+pub mod opaque;
 pub mod password;
 pub mod policy;
 pub mod scope;
 pub mod secret_key;
+pub mod throttle;
 
 pub use caller::{Caller, Who};
 pub use policy::Verb;

@@ -55,13 +55,19 @@ policy! {
     RetryOperations: operators [OpAdmin Support], members [], key None, service None;
     /// Read the effective configuration, plans and clusters.
     ReadConfig: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List and read any tenant's API keys.
+    ReadTenantKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Create an API key for any tenant.
+    ManageTenantKeys: operators [OpAdmin], members [], key None, service None;
+    /// Revoke any tenant's API keys, switch them off and on.
+    StopTenantKeys: operators [OpAdmin Support], members [], key None, service None;
     /// List service keys.
     ReadServiceKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
-    /// Create and revoke service keys.
+    /// Create, change, rotate and revoke service keys.
     ManageServiceKeys: operators [OpAdmin], members [], key None, service None;
-    /// List operator keys.
+    /// List operators: keys and people.
     ReadOperators: operators [OpAdmin Support OpViewer], members [], key None, service None;
-    /// Create and revoke operator keys.
+    /// Make, change, rotate and remove operators: keys and people.
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
@@ -75,7 +81,7 @@ policy! {
     ReadData: operators [], members [Owner Admin Developer Viewer], key Some(Scope::DataRead), service None;
     /// Write through the data door.
     WriteData: operators [], members [Owner Admin Developer], key Some(Scope::DataWrite), service None;
-    /// Create, list and revoke one's tenant's API keys.
+    /// Create, list, change, rotate and revoke one's tenant's API keys.
     ManageKeys: operators [], members [Owner Admin Developer], key Some(Scope::KeysManage), service None;
     /// See who belongs to one's own tenant.
     ReadMembers: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::MembersManage), service None;
@@ -87,7 +93,21 @@ policy! {
     LeaveTenant: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
     /// Read and change one's own account.
     OwnAccount: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
-    /// End one's own session.
+    /// List the keys that sign access tokens.
+    ReadSigningKeys: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Rotate and retire the keys that sign access tokens.
+    ManageSigningKeys: operators [OpAdmin], members [], key None, service None;
+    /// Act inside a tenant in a member's stead, for a while.
+    Impersonate: operators [OpAdmin Support], members [], key None, service None;
+    /// End one's own session as an operator, and keep one's own second factor.
+    ManageOwnOperator: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List and end the sessions of one's whole tenant.
+    ManageSessions: operators [], members [Owner Admin], key None, service None;
+    /// List one's own sessions and end them.
+    ManageOwnSessions: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
+    /// Set up and remove one's own second factor.
+    ManageOwnFactors: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
+    /// End the session of the token in hand.
     EndSession: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
     /// Verify a tenant's API key.
     VerifyKeys: operators [], members [], key None, service Some(Scope::KeysVerify);
@@ -96,6 +116,11 @@ policy! {
     /// Receive a tenant's database credentials.
     ReadRouteCredentials: operators [], members [], key None, service Some(Scope::RoutesCredentials);
 }
+
+/// What an operator in a member's stead may do, when that member may: nothing that outlasts the visit or
+/// concerns the member in person. A new verb is not among it until it is written here.
+pub const IN_STEAD: &[Verb] =
+    &[Verb::ReadTenant, Verb::ManageTenant, Verb::ReadData, Verb::WriteData, Verb::EndSession];
 
 fn rule(verb: Verb) -> Option<&'static Rule> {
     TABLE.iter().find(|rule| rule.verb == verb)
@@ -113,7 +138,16 @@ pub fn check(who: &Who, verb: Verb) -> Result<()> {
         Who::Anonymous => {
             Err(Error::Unauthenticated("this call needs a credential: send Authorization: Bearer …".into()))
         }
-        Who::Operator { role: held, .. } => held_or(rule.operators, held, role, rule),
+        Who::Operator { role: held, .. } | Who::OperatorUser { role: held, .. } => {
+            held_or(rule.operators, held, role, rule)
+        }
+        Who::Impersonator { .. } if !rule.members.is_empty() && !IN_STEAD.contains(&verb) => {
+            Err(Error::forbidden(
+                "not_in_stead",
+                "an operator may not do this in a member's stead: the member must do it in person",
+            ))
+        }
+        Who::Impersonator { role: held, .. } => held_or(rule.members, held, role, rule),
         Who::User { role: held, .. } => held_or(rule.members, held, role, rule),
         Who::TenantKey { scopes, .. } => scoped(rule.tenant_scope, scopes, rule),
         Who::Service { scopes, .. } => scoped(rule.service_scope, scopes, rule),
@@ -143,7 +177,7 @@ fn scoped(needed: Option<Scope>, held: &std::collections::BTreeSet<Scope>, rule:
 fn wrong_kind(rule: &Rule) -> Error {
     let mut takes = Vec::new();
     if !rule.operators.is_empty() {
-        takes.push("an operator key".to_owned());
+        takes.push("an operator's key or access token".to_owned());
     }
     if !rule.members.is_empty() {
         takes.push("a member's access token".to_owned());
@@ -164,7 +198,7 @@ fn wrong_kind(rule: &Rule) -> Error {
 #[must_use]
 pub fn matrix() -> String {
     let mut out = String::from(
-        "verb | operator admin support viewer | member owner admin developer billing viewer | tenant key | service key\n",
+        "verb | operator admin support viewer | member owner admin developer billing viewer | in stead | tenant key | service key\n",
     );
     for rule in TABLE {
         let mark = |yes: bool| if yes { "yes" } else { "-" };
@@ -172,10 +206,11 @@ pub fn matrix() -> String {
             OperatorRole::ALL.iter().map(|role| mark(rule.operators.contains(role))).collect();
         let members: Vec<_> = TenantRole::ALL.iter().map(|role| mark(rule.members.contains(role))).collect();
         out.push_str(&format!(
-            "{:?} | {} | {} | {} | {}\n",
+            "{:?} | {} | {} | {} | {} | {}\n",
             rule.verb,
             operators.join(" "),
             members.join(" "),
+            mark(IN_STEAD.contains(&rule.verb)),
             rule.tenant_scope.map_or("-", Scope::word),
             rule.service_scope.map_or("-", Scope::word),
         ));

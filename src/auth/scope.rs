@@ -19,7 +19,7 @@ words! {
         DataRead = "data:read",
         /// Write through the data door.
         DataWrite = "data:write",
-        /// Create, list and revoke the tenant's API keys.
+        /// Create, list, change, rotate and revoke the tenant's API keys.
         KeysManage = "keys:manage",
         /// Invite, change and remove members.
         MembersManage = "members:manage",

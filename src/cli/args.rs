@@ -31,8 +31,8 @@ Examples:
 
 Config: the compiled-in defaults, then ./tenantry.toml or each --config FILE,
 then the environment (TENANTRY_STORE__URL sets store.url). The commands tenant,
-operation, operator and service-key talk to a running server; started beside
-it, they find its address and the operator key by themselves.
+operation, operator, service-key and api-key talk to a running server; started
+beside it, they find its address and the operator key by themselves.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the config was refused.";
 
@@ -81,10 +81,12 @@ pub enum Command {
     Tenant(tenant::TenantArgs),
     /// Look at durable work: what runs, what failed and why; try it again
     Operation(operation::OperationArgs),
-    /// Make, list and revoke keys for the people who run this
+    /// Make, list, rotate, stop and revoke keys for the people who run this
     Operator(keys::OperatorArgs),
-    /// Make, list and revoke keys for your own services
+    /// Make, list, rotate, stop and revoke keys for your own services
     ServiceKey(keys::ServiceKeyArgs),
+    /// Make, list, stop and revoke a tenant's API keys
+    ApiKey(keys::ApiKeyArgs),
     /// Print the OpenAPI 3.1 document of the HTTP API
     Openapi,
     /// Ask the server of this config whether it is alive, for container health checks

@@ -123,6 +123,14 @@ impl Api {
         self.send(Call { method: Method::POST, path, query: &[], body, once: None }).await
     }
 
+    /// Changes.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn patch(&self, path: &[&str], body: Value) -> Outcome<Value> {
+        self.send(Call { method: Method::PATCH, path, query: &[], body: Some(body), once: None }).await
+    }
+
     /// Removes.
     ///
     /// # Errors

@@ -1,21 +1,23 @@
-//! `operator` and `service-key`: keys for people who run the product, and for services beside it.
+//! `operator`, `service-key` and `api-key`: keys for people who run the product, for services beside it, and
+//! those of a tenant. What they share is in [`shared`].
+
+mod shared;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Outcome;
-use super::args::{Extent, Remote};
+use super::args::Remote;
 use super::client::Api;
-use super::out::{Look, Out};
-use super::table::Table;
+use super::failure::Failure;
+use super::out::Out;
 use super::target;
-use super::views::{self, Key};
 use super::words;
 use crate::auth::caller::OperatorRole;
 use crate::auth::scope::{Scope, ScopeKind};
 use crate::config::Inputs;
-use crate::kernel::clock::{Clock, Ts};
+use shared::{KeyCommand, Limit, Rotation, Shelf};
 
 /// What `operator` takes.
 #[derive(Debug, Args)]
@@ -25,7 +27,8 @@ use crate::kernel::clock::{Clock, Ts};
 Examples:
   tenantry operator create --name ada --role admin
   tenantry operator create --name dashboard --role viewer > dashboard.key
-  tenantry operator list
+  tenantry operator list --state active
+  tenantry operator rotate key_01k… --overlap-s 3600 > next.key
   tenantry operator revoke key_01k…
 
 Roles: viewer reads; support also suspends, resumes and retries; admin does everything."
@@ -48,19 +51,32 @@ pub enum OperatorCommand {
         #[arg(long)]
         name: String,
         /// What it may do
-        #[arg(long, value_parser = PossibleValuesParser::new(OperatorRole::ALL.iter().map(|role| role.word())))]
+        #[arg(long, value_parser = roles())]
         role: String,
         /// When it ends by itself: a day or an RFC 3339 moment
         #[arg(long, value_name = "WHEN", value_parser = words::parse_moment)]
         expires_at: Option<String>,
     },
-    /// List operator keys, newest first
-    List(Extent),
-    /// End an operator key; whoever holds it is refused from then on
-    Revoke {
+    /// Give an operator key another name or role
+    Change {
         /// The key's id, as in the list
         id: String,
+        /// Whose it is
+        #[arg(long, required_unless_present = "role")]
+        name: Option<String>,
+        /// What it may do
+        #[arg(long, value_parser = roles())]
+        role: Option<String>,
     },
+    /// Make a key that takes this one's place; it is shown this one time, alone on stdout
+    Rotate(Rotation),
+    /// What can be done with any key.
+    #[command(flatten)]
+    Any(KeyCommand),
+}
+
+fn roles() -> PossibleValuesParser {
+    PossibleValuesParser::new(OperatorRole::ALL.iter().map(|role| role.word()))
 }
 
 /// What `service-key` takes.
@@ -72,7 +88,9 @@ Examples:
   tenantry service-key create --name gateway --scope keys:verify --scope routes:read
   tenantry service-key create --name billing --scope entitlements:check,usage:write
   tenantry service-key create --name trial --scope keys:verify --expires-at 2027-01-31
-  tenantry service-key list
+  tenantry service-key list --search gate
+  tenantry service-key rotate key_01k… --overlap-s 86400 > next.key
+  tenantry service-key disable key_01k…
   tenantry service-key revoke key_01k…"
 )]
 pub struct ServiceKeyArgs {
@@ -95,20 +113,70 @@ pub enum ServiceKeyCommand {
         /// What it may do; repeat it, or separate several by commas
         #[arg(
             long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',',
-            value_parser = PossibleValuesParser::new(Scope::all_of(ScopeKind::Service).into_iter().map(Scope::word))
+            value_parser = scopes(ScopeKind::Service)
         )]
         scopes: Vec<String>,
-        /// When it ends by itself: a day or an RFC 3339 moment
-        #[arg(long, value_name = "WHEN", value_parser = words::parse_moment)]
-        expires_at: Option<String>,
+        /// Its settings.
+        #[command(flatten)]
+        limit: Limit,
     },
-    /// List service keys, newest first
-    List(Extent),
-    /// End a service key; the service is refused from then on
-    Revoke {
-        /// The key's id, as in the list
-        id: String,
+    /// Make a key that takes this one's place; it is shown this one time, alone on stdout
+    Rotate(Rotation),
+    /// What can be done with any key.
+    #[command(flatten)]
+    Any(KeyCommand),
+}
+
+fn scopes(kind: ScopeKind) -> PossibleValuesParser {
+    PossibleValuesParser::new(Scope::all_of(kind).into_iter().map(Scope::word))
+}
+
+/// What `api-key` takes.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  tenantry api-key list --tenant acme --state active
+  tenantry api-key create --tenant acme --name importer --scope data:write > importer.key
+  tenantry api-key disable --tenant acme key_01k…      they can switch it on again
+  tenantry api-key revoke --tenant acme key_01k…       for good
+
+A tenant is named by its slug or its id. Its own people rotate its keys."
+)]
+pub struct ApiKeyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ApiKeyCommand,
+    /// Whose keys: slug or id
+    #[arg(long, global = true)]
+    pub tenant: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What can be done with a tenant's API keys.
+#[derive(Debug, Subcommand)]
+pub enum ApiKeyCommand {
+    /// Make an API key for a tenant; it is shown this one time, alone on stdout
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it may do; repeat it, or separate several by commas
+        #[arg(
+            long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',',
+            value_parser = scopes(ScopeKind::Tenant)
+        )]
+        scopes: Vec<String>,
+        /// Its settings.
+        #[command(flatten)]
+        limit: Limit,
     },
+    /// What can be done with any key.
+    #[command(flatten)]
+    Any(KeyCommand),
 }
 
 /// Does what `operator` was told.
@@ -117,13 +185,21 @@ pub enum ServiceKeyCommand {
 /// As [`Api::get`].
 pub async fn operator(args: OperatorArgs, inputs: &Inputs, out: &Out) -> Outcome {
     let api = Api::new(target::find(&args.remote, inputs)?)?;
+    let shelf = Shelf::new("operator key", ["admin", "v1", "operators"]);
     match args.command {
         OperatorCommand::Create { name, role, expires_at } => {
-            let body = wanted(json!({ "name": name, "role": role }), expires_at);
-            created(out, "operator key", api.create(&["admin", "v1", "operators"], body).await?)
+            let mut body = json!({ "name": name, "role": role });
+            set(&mut body, "expires_at", expires_at.map(Value::from));
+            shelf.create(&api, out, body).await
         }
-        OperatorCommand::List(extent) => list(&api, out, "operators", extent).await,
-        OperatorCommand::Revoke { id } => revoke(&api, out, "operators", &id).await,
+        OperatorCommand::Change { id, name, role } => {
+            let mut body = json!({});
+            set(&mut body, "name", name.map(Value::from));
+            set(&mut body, "role", role.map(Value::from));
+            shelf.patch(&api, out, &id, body, "Changed").await
+        }
+        OperatorCommand::Rotate(rotation) => shelf.rotate(&api, out, &rotation).await,
+        OperatorCommand::Any(command) => shelf.run(&api, out, command).await,
     }
 }
 
@@ -133,73 +209,37 @@ pub async fn operator(args: OperatorArgs, inputs: &Inputs, out: &Out) -> Outcome
 /// As [`Api::get`].
 pub async fn service_key(args: ServiceKeyArgs, inputs: &Inputs, out: &Out) -> Outcome {
     let api = Api::new(target::find(&args.remote, inputs)?)?;
+    let shelf = Shelf::new("service key", ["admin", "v1", "service-keys"]);
     match args.command {
-        ServiceKeyCommand::Create { name, scopes, expires_at } => {
-            let body = wanted(json!({ "name": name, "scopes": scopes }), expires_at);
-            created(out, "service key", api.create(&["admin", "v1", "service-keys"], body).await?)
+        ServiceKeyCommand::Create { name, scopes, limit } => {
+            shelf.create(&api, out, limit.on(json!({ "name": name, "scopes": scopes }))).await
         }
-        ServiceKeyCommand::List(extent) => list(&api, out, "service-keys", extent).await,
-        ServiceKeyCommand::Revoke { id } => revoke(&api, out, "service-keys", &id).await,
+        ServiceKeyCommand::Rotate(rotation) => shelf.rotate(&api, out, &rotation).await,
+        ServiceKeyCommand::Any(command) => shelf.run(&api, out, command).await,
     }
 }
 
-fn wanted(body: Value, expires_at: Option<String>) -> Value {
-    let mut fields: Map<String, Value> = body.as_object().cloned().unwrap_or_default();
-    fields.extend(expires_at.map(|at| ("expires_at".to_owned(), Value::from(at))));
-    Value::Object(fields)
-}
-
-/// The key goes to stdout alone, so that it can be piped where it belongs.
-fn created(out: &Out, what: &str, answer: Value) -> Outcome {
-    if out.json {
-        return out.document(&answer);
-    }
-    let key: Key = views::read(&answer)?;
-    let may = match &key.role {
-        Some(role) => format!("role {role}"),
-        None => key.scopes.join(", "),
+/// Does what `api-key` was told.
+///
+/// # Errors
+/// [`Failure::Usage`] without a tenant; as [`Api::get`].
+pub async fn api_key(args: ApiKeyArgs, inputs: &Inputs, out: &Out) -> Outcome {
+    let Some(tenant) = args.tenant else {
+        return Err(Failure::Usage("say whose keys: --tenant SLUG or ID".into()));
     };
-    out.note(format_args!("Made the {what} {} ({}): {}", words::safe(&key.name), key.id, words::safe(&may)));
-    out.say(words::safe(key.key.as_deref().unwrap_or_default()))?;
-    out.note(
-        out.err.paint(Look::Waiting, "This is the only time the key is shown. Keep it somewhere safe now."),
-    );
-    Ok(())
-}
-
-async fn list(api: &Api, out: &Out, what: &str, extent: Extent) -> Outcome {
-    let page = api.list(&["admin", "v1", what], &[], extent).await?;
-    if out.json {
-        return out.document(&json!({ "data": page.data, "next_cursor": page.next_cursor }));
-    }
-    let keys = page.data.iter().map(views::read::<Key>).collect::<Outcome<Vec<_>>>()?;
-    let now = Clock::system().now();
-    let may = if what == "operators" { "ROLE" } else { "SCOPES" };
-    let rows = keys.into_iter().map(|key| {
-        let state = standing(&key, now).to_owned();
-        let may = key.role.unwrap_or_else(|| key.scopes.join(","));
-        let (created, expires) =
-            (words::moment(&key.created_at), words::moment_or_dash(key.expires_at.as_deref()));
-        [key.name, may, state, key.prefix, created, expires, key.id]
-    });
-    out.say(Table::new(["NAME", may, "STATE", "PREFIX", "CREATED", "EXPIRES", "ID"], rows).text(out.out))?;
-    super::operation::mention_more(out, page.next_cursor.as_ref(), page.data.len());
-    Ok(())
-}
-
-fn standing(key: &Key, now: Ts) -> &'static str {
-    let over = key.expires_at.as_deref().and_then(|at| at.parse::<Ts>().ok()).is_some_and(|at| at <= now);
-    match (&key.revoked_at, over) {
-        (Some(_), _) => "revoked",
-        (None, true) => "expired",
-        (None, false) => "good",
+    let api = Api::new(target::find(&args.remote, inputs)?)?;
+    let shelf = Shelf::new("API key", ["admin", "v1", "tenants", &tenant, "api-keys"]);
+    match args.command {
+        ApiKeyCommand::Create { name, scopes, limit } => {
+            shelf.create(&api, out, limit.on(json!({ "name": name, "scopes": scopes }))).await
+        }
+        ApiKeyCommand::Any(command) => shelf.run(&api, out, command).await,
     }
 }
 
-async fn revoke(api: &Api, out: &Out, what: &str, id: &str) -> Outcome {
-    let answer = api.delete(&["admin", "v1", what, id], &[]).await?;
-    if out.json {
-        return out.document(&if answer.is_null() { json!({ "id": id, "revoked": true }) } else { answer });
+/// Puts a field into a body, if it has a value.
+fn set(body: &mut Value, name: &str, value: Option<Value>) {
+    if let (Value::Object(fields), Some(value)) = (body, value) {
+        fields.insert(name.to_owned(), value);
     }
-    out.say(format_args!("Revoked {}: it is refused from now on.", words::safe(id)))
 }

@@ -79,6 +79,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),
         Command::ServiceKey(args) => client_side(keys::service_key(args, inputs, out)),
+        Command::ApiKey(args) => client_side(keys::api_key(args, inputs, out)),
         Command::Openapi => serve::print_openapi(out),
         Command::Healthcheck => client_side(health::run(inputs, out)),
     }

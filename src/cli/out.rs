@@ -55,7 +55,9 @@ impl Paint {
 pub fn look_of(state: &str) -> Look {
     match state {
         "active" | "succeeded" | "good" | "yes" => Look::Good,
-        "provisioning" | "pending" | "running" | "suspended" | "deleting" | "no" => Look::Waiting,
+        "provisioning" | "pending" | "running" | "suspended" | "deleting" | "disabled" | "no" => {
+            Look::Waiting
+        }
         "failed" => Look::Bad,
         "deleted" | "revoked" | "expired" => Look::Faint,
         _ => Look::Plain,

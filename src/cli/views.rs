@@ -1,6 +1,7 @@
 //! The server's answers as far as people read them. What a newer server adds is passed over here and kept
 //! in the JSON, which is the server's own.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -90,20 +91,38 @@ pub struct Step {
     pub error: Option<String>,
 }
 
-/// An operator key or a service key; `key` is there once, on creation.
+/// A key of an operator, a service or a tenant; `key` is there once, on creation.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the API's own documentation has these words")]
 pub struct Key {
     pub id: String,
     pub name: String,
+    pub state: String,
     pub prefix: String,
     pub key: Option<String>,
     #[serde(default)]
     pub scopes: Vec<String>,
     pub role: Option<String>,
+    pub environment: String,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    pub rate_limit: Option<RateLimit>,
+    pub created_by: String,
     pub created_at: String,
     pub expires_at: Option<String>,
     pub revoked_at: Option<String>,
+    pub last_used_at: Option<String>,
+    pub successor_id: Option<String>,
+    pub replaces: Option<String>,
+    pub replaced_ends_at: Option<String>,
+}
+
+/// A limit on how often a key may be used.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the API's own documentation has these words")]
+pub struct RateLimit {
+    pub requests_per_s: u32,
+    pub burst: u32,
 }
 
 /// Something that was begun: the tenant and the operation that does the rest.

@@ -61,6 +61,8 @@ pub enum Kind {
     MasterKeys,
     /// Slugs: a-z, 0-9 and -.
     Slugs,
+    /// Networks in CIDR notation.
+    Networks,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -71,6 +73,8 @@ pub const KEYS: &[KeySpec] = &[
     int("server.workers", 0, 1_024),
     int("server.shutdown_grace_s", 0, 3_600),
     int("server.max_body_bytes", 1_024, 104_857_600),
+    key("server.trusted_proxies", Kind::Networks),
+    key("server.proxy_header", Kind::Choice(&["x-forwarded-for", "forwarded"])),
     key("store.url", Kind::StoreUrl),
     int("store.max_connections", 2, 1_000),
     int("store.write_batch_max", 1, 1_024),
@@ -100,6 +104,15 @@ pub const KEYS: &[KeySpec] = &[
     key("auth.audience", Kind::Word),
     int("auth.password_min_length", 8, 128),
     int("auth.code_ttl_s", 1, 86_400),
+    int("auth.refresh_token_ttl_s", 300, 7_776_000),
+    int("auth.session_max_s", 900, 31_536_000),
+    int("auth.signing_key_rotation_s", 3_600, 31_536_000),
+    int("auth.operator_setup_ttl_s", 300, 2_592_000),
+    int("throttle.window_s", 60, 86_400),
+    int("throttle.tries_per_address", 1, 1_000_000),
+    int("throttle.tries_per_account_and_address", 1, 1_000_000),
+    int("throttle.tries_per_account", 1, 1_000_000),
+    int("throttle.signups_per_address", 1, 1_000_000),
     int("members.invitation_ttl_s", 1, 7_776_000),
     key("mail.transport", Kind::Choice(&["file", "smtp"])),
     key("mail.from", Kind::Mailbox),
@@ -113,11 +126,14 @@ pub const KEYS: &[KeySpec] = &[
     int("data_door.wait_ms", 0, 60_000),
     int("data_door.max_in_flight_per_tenant", 1, 1_000),
     int("data_door.idle_close_s", 1, 86_400),
+    int("data_door.sqlite_max_memory_bytes", 16_777_216, 68_719_476_736),
+    int("data_door.sqlite_max_file_bytes", 1_048_576, 17_592_186_044_416),
     int("operations.max_attempts", 1, 1_000),
     int("operations.backoff_initial_ms", 10, 60_000),
     int("operations.backoff_max_s", 1, 86_400),
     int("operations.lease_s", 1, 3_600),
     int("operations.concurrency", 1, 256),
+    int("keys.last_used_flush_s", 1, 60),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -154,7 +170,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -178,6 +194,7 @@ impl Kind {
             Self::MasterKey => "base64 of 32 bytes, env:NAME or file:PATH".to_owned(),
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
+            Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
         }
     }
 
@@ -220,6 +237,12 @@ impl Kind {
                 Some(slug) => refuse(format!("`{slug}` can never be a slug")),
                 None => Ok(()),
             },
+            (Self::Networks, Raw::List(all)) => {
+                match all.iter().find(|text| text.parse::<ipnet::IpNet>().is_err()) {
+                    Some(text) => refuse(format!("`{text}` is no network")),
+                    None => Ok(()),
+                }
+            }
             _ if self.takes(value) => Ok(()),
             _ => refuse("is of the wrong type".to_owned()),
         }

@@ -33,6 +33,7 @@ pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     tls(loaded, reader, TLS);
     mail(loaded, reader);
     backoff(loaded, reader);
+    session_life(loaded, reader);
     migrations(loaded, reader, dir);
     loaded.warnings.extend(warnings(loaded));
 }
@@ -101,6 +102,19 @@ fn backoff(loaded: &Loaded, reader: &mut Reader<'_>) {
         let fault = Fault::new(
             "the first wait is longer than the longest one",
             format!("keep {first} at or below {most} (mind the units)"),
+        );
+        reader.refuse(key, loaded.origin(key), fault);
+    }
+}
+
+fn session_life(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let auth = &loaded.settings.auth;
+    if auth.refresh_token_ttl > auth.session_max {
+        let [idle, most] = ["auth.refresh_token_ttl_s", "auth.session_max_s"];
+        let key = if loaded.origin(idle).is_operators() { idle } else { most };
+        let fault = Fault::new(
+            "a session would be over before it could go unused for so long",
+            format!("keep {idle} at or below {most}"),
         );
         reader.refuse(key, loaded.origin(key), fault);
     }

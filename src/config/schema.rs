@@ -70,6 +70,9 @@ fn property(kind: Kind) -> Map<String, Value> {
             json!({"type": "string", "pattern": "^(sqlite://|postgres://|postgresql://|env:|file:)"})
         }
         Kind::MasterKeys => json!({"type": "array", "items": strings}),
+        Kind::Networks => {
+            json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]+$"}})
+        }
         Kind::Slugs => json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+$"}}),
     };
     match out {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub signup: Signup,
     /// Tokens and passwords.
     pub auth: Auth,
+    /// Bounds on guessing.
+    pub throttle: Throttle,
     /// Members of tenants.
     pub members: Members,
     /// Mail to people.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub data_door: DataDoor,
     /// Durable work.
     pub operations: Operations,
+    /// Keys of tenants, services and operators.
+    pub keys: Keys,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
     /// The log.
@@ -67,6 +71,21 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// Largest request body in bytes, 1 KiB to 100 MiB.
     pub max_body_bytes: usize,
+    /// Networks whose word about the client's address is believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Where they write it.
+    pub proxy_header: ProxyHeader,
+}
+
+/// Where a proxy writes the address of the client it speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, a list of addresses.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 impl Server {
@@ -230,6 +249,35 @@ pub struct Auth {
     /// Life of a token or code that was mailed to change a password or an address, a second to a day.
     #[serde(rename = "code_ttl_s", deserialize_with = "seconds")]
     pub code_ttl: Duration,
+    /// Time after which a session that was not refreshed ends, five minutes to 90 days.
+    #[serde(rename = "refresh_token_ttl_s", deserialize_with = "seconds")]
+    pub refresh_token_ttl: Duration,
+    /// Longest life of a session, 15 minutes to a year.
+    #[serde(rename = "session_max_s", deserialize_with = "seconds")]
+    pub session_max: Duration,
+    /// Time after which another key signs, an hour to a year.
+    #[serde(rename = "signing_key_rotation_s", deserialize_with = "seconds")]
+    pub signing_key_rotation: Duration,
+    /// Life of the token by which an operator sets their password, five minutes to 30 days.
+    #[serde(rename = "operator_setup_ttl_s", deserialize_with = "seconds")]
+    pub operator_setup_ttl: Duration,
+}
+
+/// Bounds on guessing, each 1 to 1000000 in the window.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    /// Time in which a budget refills, a minute to a day.
+    #[serde(rename = "window_s", deserialize_with = "seconds")]
+    pub window: Duration,
+    /// Wrong tries from one address.
+    pub tries_per_address: u32,
+    /// Wrong tries of one account from one address.
+    pub tries_per_account_and_address: u32,
+    /// Wrong tries of one account from anywhere.
+    pub tries_per_account: u32,
+    /// Signups from one address.
+    pub signups_per_address: u32,
 }
 
 /// Members of tenants.
@@ -298,6 +346,10 @@ pub struct DataDoor {
     /// Time after which a tenant's unused connection is closed, a second to a day.
     #[serde(rename = "idle_close_s", deserialize_with = "seconds")]
     pub idle_close: Duration,
+    /// Growth of this process after which a SQLite statement is stopped, 16 MiB to 64 GiB.
+    pub sqlite_max_memory_bytes: u64,
+    /// Largest file of a tenant on SQLite, 1 MiB to 16 TiB.
+    pub sqlite_max_file_bytes: u64,
 }
 
 /// Durable work.
@@ -317,6 +369,15 @@ pub struct Operations {
     pub lease: Duration,
     /// Operations that this process works on at the same time, 1 to 256.
     pub concurrency: usize,
+}
+
+/// Keys of tenants, services and operators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// How often it is written when keys were last used, a second to a minute.
+    #[serde(rename = "last_used_flush_s", deserialize_with = "seconds")]
+    pub last_used_flush: Duration,
 }
 
 /// Safe repeats of requests.
@@ -386,6 +447,11 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_millis)
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ipnet::IpNet>, D::Error> {
+    let all: Vec<String> = Vec::deserialize(from)?;
+    all.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {

@@ -8,6 +8,7 @@ pub mod conn;
 pub mod migrate;
 mod multi;
 pub mod schema;
+pub mod text;
 mod writer;
 
 use std::sync::Arc;

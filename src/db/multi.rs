@@ -7,7 +7,8 @@ use diesel::sql_types::HasSqlType;
 use super::conn::MultiBackend;
 use crate::kernel::clock::Ts;
 use crate::kernel::id::{
-    EventId, InvitationId, KeyId, MailId, OperationId, ReplicaId, SessionId, SignupId, TenantId, UserId,
+    EventId, InvitationId, KeyId, MailId, OperationId, OperatorUserId, PersonId, ReplicaId, SessionId,
+    SignupId, TenantId, UserId,
 };
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 
@@ -37,5 +38,6 @@ macro_rules! on_both {
 on_both! {
     SqlTs: Ts;
     SqlJson: Json;
-    SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId, InvitationId, MailId;
+    SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId, OperatorUserId, PersonId,
+        InvitationId, MailId;
 }

@@ -153,6 +153,8 @@ diesel::table! {
         private_key -> Binary,
         public_key -> Binary,
         created_at -> SqlTs,
+        active_at -> SqlTs,
+        retired_at -> Nullable<SqlTs>,
     }
 }
 
@@ -204,8 +206,14 @@ diesel::table! {
 
     sessions (id) {
         id -> SqlId,
-        user_id -> SqlId,
-        tenant_id -> SqlId,
+        kind -> Text,
+        user_id -> Nullable<SqlId>,
+        tenant_id -> Nullable<SqlId>,
+        operator_id -> Nullable<SqlId>,
+        role -> Nullable<Text>,
+        actor_kind -> Nullable<Text>,
+        actor_id -> Nullable<Text>,
+        reason -> Nullable<Text>,
         address -> Nullable<Text>,
         user_agent -> Nullable<Text>,
         created_at -> SqlTs,
@@ -225,6 +233,50 @@ diesel::table! {
         session_id -> SqlId,
         created_at -> SqlTs,
         spent_at -> Nullable<SqlTs>,
+        spent_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    totp_factors (person_id) {
+        person_id -> SqlId,
+        secret -> Binary,
+        created_at -> SqlTs,
+        confirmed_at -> Nullable<SqlTs>,
+        last_step -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    recovery_codes (person_id, hash) {
+        person_id -> SqlId,
+        hash -> Binary,
+        used_at -> Nullable<SqlTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    operator_users (id) {
+        id -> SqlId,
+        email -> Text,
+        role -> Text,
+        password_hash -> Nullable<Text>,
+        setup_hash -> Nullable<Binary>,
+        setup_expires_at -> Nullable<SqlTs>,
+        created_by -> Text,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+        disabled_at -> Nullable<SqlTs>,
+        rev -> BigInt,
     }
 }
 
@@ -326,5 +378,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     pending_owners,
     password_resets,
     email_changes,
-    mails
+    mails,
+    totp_factors,
+    recovery_codes,
+    operator_users
 );

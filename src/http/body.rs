@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +12,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
@@ -34,18 +36,70 @@ fn shape_of<T: ToSchema + 'static>() -> Arc<Shape> {
     Arc::clone(shapes.write().entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(Shape::of::<T>())))
 }
 
-fn parse<T: DeserializeOwned + ToSchema + 'static>(raw: &[u8]) -> Result<T> {
-    let value: serde_json::Value = serde_json::from_slice(raw).map_err(|error| Error::Malformed {
+fn json(raw: &[u8]) -> Result<Value> {
+    serde_json::from_slice(raw).map_err(|error| Error::Malformed {
         code: "malformed_json",
         detail: format!("the body is not JSON: {error}"),
-    })?;
+    })
+}
+
+fn parse<T: DeserializeOwned + ToSchema + 'static>(raw: &[u8]) -> Result<T> {
+    let value = json(raw)?;
     let faults = shape_of::<T>().faults(&value);
-    if !faults.is_empty() {
-        return Err(Error::Invalid(faults));
-    }
+    if faults.is_empty() { typed(value) } else { Err(Error::Invalid(faults)) }
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| {
         Error::Invalid(vec![FieldError { pointer: String::new(), detail: error.to_string() }])
     })
+}
+
+/// A request's JSON body whose rules are told together with the faults of its shape.
+pub struct Form<T> {
+    value: Value,
+    faults: Vec<FieldError>,
+    raw: Bytes,
+    kind: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> Form<T> {
+    /// The typed body. When its shape has faults, `rules` are asked what they say of the sound fields, and one
+    /// answer names all that is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; that of `rules`.
+    pub fn checked(self, rules: impl FnOnce(&Sound<'_>) -> Result<Vec<FieldError>>) -> Result<Body<T>> {
+        if self.faults.is_empty() {
+            return Ok(Body { value: typed(self.value)?, raw: self.raw });
+        }
+        let more = rules(&Sound { value: &self.value, faults: &self.faults })?;
+        Err(Error::Invalid(self.faults.into_iter().chain(more).collect()))
+    }
+}
+
+/// The fields of a faulty body that have the right shape themselves.
+pub struct Sound<'a> {
+    value: &'a Value,
+    faults: &'a [FieldError],
+}
+
+impl<'a> Sound<'a> {
+    /// Whether neither the field, nor what it is in, nor what is in it has a fault. An absent field has none
+    /// unless it is required.
+    #[must_use]
+    pub fn is(&self, pointer: &str) -> bool {
+        let within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        !self.faults.iter().any(|fault| within(pointer, &fault.pointer) || within(&fault.pointer, pointer))
+    }
+
+    /// The field's text, when it is sound and there.
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> Option<&'a str> {
+        self.is(pointer).then(|| self.value.pointer(pointer)?.as_str()).flatten()
+    }
 }
 
 fn is_json(request: &HttpRequest) -> bool {
@@ -60,14 +114,29 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         if !is_json(request) {
-            let error =
-                Error::UnsupportedMedia("send the body as JSON with Content-Type: application/json".into());
-            return Box::pin(async { Err(Problem(error)) });
+            return Box::pin(async { Err(Problem(not_json())) });
         }
         let reading = Bytes::from_request(request, payload);
         Box::pin(async move {
             let raw = reading.await.map_err(|error| Problem(unreadable(&error)))?;
             Ok(Self { value: parse(&raw)?, raw })
+        })
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !is_json(request) {
+            return Box::pin(async { Err(Problem(not_json())) });
+        }
+        let reading = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let raw = reading.await.map_err(|error| Problem(unreadable(&error)))?;
+            let value = json(&raw)?;
+            Ok(Self { faults: shape_of::<T>().faults(&value), value, raw, kind: PhantomData })
         })
     }
 }

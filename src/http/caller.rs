@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 use utoipa::openapi::OpenApi;
 
+use super::client;
 use super::problem::Problem;
 use super::request::{self, SeenCaller};
 use crate::auth::{Caller, Who};
@@ -111,7 +112,7 @@ fn caller_of(request: &HttpRequest, who: Who) -> Caller {
     Caller {
         who,
         request_id: request::id_of(request),
-        address: request.peer_addr().map(|address| address.ip().to_string()),
+        address: client::address(request).map(|address| address.to_string()),
     }
 }
 

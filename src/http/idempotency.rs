@@ -85,7 +85,7 @@ impl Attempt {
         key: Key,
         body: &[u8],
     ) -> Result<Arc<Self>> {
-        let entry = key.key.map(|text| (format!("{}:{}", caller.kind(), caller.actor()), key.route, text));
+        let entry = key.key.map(|text| (caller.scope(), key.route, text));
         if let Some(entry) = &entry
             && !running.0.lock().insert(entry.clone())
         {

@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod client;
 pub mod etag;
 pub mod idempotency;
 pub mod openapi;
@@ -12,7 +13,7 @@ pub mod query;
 pub mod request;
 pub mod schema_check;
 
-pub use body::{Body, MaybeBody};
+pub use body::{Body, Form, MaybeBody, Sound};
 pub use etag::{IfMatch, tagged};
 pub use idempotency::{Answer, Attempt, Outcome};
 pub use problem::{Problem, ProblemBody};

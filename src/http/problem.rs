@@ -94,6 +94,7 @@ fn face(error: &Error) -> (&'static str, StatusCode) {
         Error::Invalid(_) => ("validation_failed", StatusCode::UNPROCESSABLE_ENTITY),
         Error::Refused { code, .. } => (code, StatusCode::UNPROCESSABLE_ENTITY),
         Error::Unauthenticated(_) => ("unauthenticated", StatusCode::UNAUTHORIZED),
+        Error::Challenge { code, .. } => (code, StatusCode::UNAUTHORIZED),
         Error::Forbidden { code, .. } => (code, StatusCode::FORBIDDEN),
         Error::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
         Error::Conflict { code, .. } => (code, StatusCode::CONFLICT),
@@ -116,6 +117,8 @@ fn sql_face(sqlstate: &str) -> (&'static str, StatusCode) {
         "25" if sqlstate == "25006" => ("sql_read_only", StatusCode::FORBIDDEN),
         "42" if sqlstate == "42501" => ("sql_insufficient_privilege", StatusCode::FORBIDDEN),
         "57" if sqlstate == "57014" => ("statement_timeout", StatusCode::GATEWAY_TIMEOUT),
+        "53" if sqlstate == "53100" => ("database_full", StatusCode::INSUFFICIENT_STORAGE),
+        "53" if sqlstate == "53200" => ("statement_out_of_memory", StatusCode::SERVICE_UNAVAILABLE),
         "53" | "57" | "58" => ("database_unavailable", StatusCode::SERVICE_UNAVAILABLE),
         _ => ("sql_error", StatusCode::BAD_REQUEST),
     }
@@ -154,7 +157,7 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         match &self.0 {
-            Error::Unauthenticated(_) => {
+            Error::Unauthenticated(_) | Error::Challenge { .. } => {
                 response
                     .insert_header((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\"")));
             }

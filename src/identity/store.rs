@@ -1,11 +1,12 @@
-//! The tables of users, memberships and signing keys.
+//! The tables of users and memberships.
 
 use diesel::prelude::*;
 
+use super::factors::store as factors;
 use super::sessions::store as sessions;
 use crate::auth::caller::TenantRole;
 use crate::db::Conn;
-use crate::db::schema::{memberships, signing_keys, users};
+use crate::db::schema::{memberships, users};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, UserId};
@@ -53,6 +54,14 @@ pub fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>> {
         .first(conn)
         .optional()
         .map_err(Into::into)
+}
+
+/// Reads a person.
+///
+/// # Errors
+/// The store's.
+pub fn user_by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    users::table.find(id).select(User::as_select()).first(conn).optional().map_err(Into::into)
 }
 
 /// Writes a new person.
@@ -105,43 +114,9 @@ pub fn remove_members_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     for user in members {
         if memberships_of(conn, user)?.is_empty() {
             sessions::remove_of_user(conn, user)?;
+            factors::remove(conn, user.into())?;
             diesel::delete(users::table.find(user)).execute(conn)?;
         }
     }
-    Ok(())
-}
-
-/// A key that signs access tokens.
-#[derive(Queryable, Selectable, Insertable, Clone)]
-#[diesel(table_name = signing_keys)]
-pub struct SigningKeyRow {
-    /// Its id in the JWKS.
-    pub kid: String,
-    /// Ed25519 in PKCS#8, sealed.
-    pub private_key: Vec<u8>,
-    /// The 32 public bytes.
-    pub public_key: Vec<u8>,
-    /// When it was made.
-    pub created_at: Ts,
-}
-
-/// All signing keys, newest first.
-///
-/// # Errors
-/// The store's.
-pub fn signing_keys(conn: &mut Conn) -> Result<Vec<SigningKeyRow>> {
-    signing_keys::table
-        .order((signing_keys::created_at.desc(), signing_keys::kid.asc()))
-        .select(SigningKeyRow::as_select())
-        .load(conn)
-        .map_err(Into::into)
-}
-
-/// Writes a new signing key.
-///
-/// # Errors
-/// The store's.
-pub fn insert_signing_key(conn: &mut Conn, row: SigningKeyRow) -> Result<()> {
-    diesel::insert_into(signing_keys::table).values(row).execute(conn)?;
     Ok(())
 }

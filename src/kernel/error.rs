@@ -101,6 +101,15 @@ pub enum Error {
     /// 401 with `WWW-Authenticate`.
     #[error("{0}")]
     Unauthenticated(String),
+    /// 401 with `WWW-Authenticate`: what was sent is right as far as it goes, and more is needed. `code` is
+    /// stable.
+    #[error("{detail}")]
+    Challenge {
+        /// Stable, machine-readable.
+        code: &'static str,
+        /// What is missing, for people.
+        detail: String,
+    },
     /// 403: authenticated, but of the wrong kind or without the right. `code` is stable.
     #[error("{detail}")]
     Forbidden {
@@ -137,7 +146,7 @@ pub enum Error {
         /// How long to wait before the next try.
         retry_after: Duration,
     },
-    /// 400 (or 403/409/504 by its SQLSTATE class): the tenant's own SQL failed.
+    /// 400 (or 403/409/503/504/507 by its SQLSTATE class): the tenant's own SQL failed.
     #[error("{}", .0.message)]
     Sql(Box<SqlProblem>),
     /// 503 with `Retry-After`: something we lean on is away or busy. `code` is stable.
@@ -226,6 +235,10 @@ impl From<diesel::result::Error> for Error {
         match error {
             Diesel::DatabaseError(Kind::SerializationFailure, info) => Self::contended(info.message()),
             Diesel::DatabaseError(_, info) if info.message().contains("deadlock detected") => {
+                Self::contended(info.message())
+            }
+            // SQLite's, when the engine's memory in this process is used up for a moment; see `placement::door`.
+            Diesel::DatabaseError(_, info) if info.message() == "out of memory" => {
                 Self::contended(info.message())
             }
             Diesel::NotFound => Self::NotFound("resource"),

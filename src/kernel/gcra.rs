@@ -48,30 +48,36 @@ impl Rate {
     /// clock. Answers the new state when it passes, the old one when it does not; a cost of 0 only looks.
     #[must_use]
     pub fn take(self, tat: u64, now: u64, cost: u32) -> (bool, u64, Standing) {
-        let interval = self.interval();
-        let length = interval.saturating_mul(u64::from(self.burst.max(1)));
-        // A state further ahead than a burst is long belongs to a larger limit of before: forget the excess.
-        let tat = tat.clamp(now, now.saturating_add(length));
-        let wanted = tat.saturating_add(interval.saturating_mul(u64::from(cost)));
-        let passes = wanted <= now.saturating_add(length);
-        let state = if passes { wanted } else { tat };
-        let used = state.saturating_sub(now);
-        let retry_in = if passes {
-            Duration::ZERO
-        } else if cost > self.burst.max(1) {
-            Duration::MAX
-        } else {
-            Duration::from_nanos(wanted.saturating_sub(now.saturating_add(length)))
-        };
-        let remaining = length.saturating_sub(used) / interval.max(1);
-        let standing = Standing {
-            limit: self.burst.max(1),
-            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            full_in: Duration::from_nanos(used),
-            retry_in,
-        };
-        (passes, state, standing)
+        take(self.interval(), self.burst.max(1), tat, now, cost)
     }
+}
+
+/// As [`Rate::take`], for any rate: one request each `interval` nanoseconds, lasting, and `burst` at once.
+#[must_use]
+pub fn take(interval: u64, burst: u32, tat: u64, now: u64, cost: u32) -> (bool, u64, Standing) {
+    let burst = burst.max(1);
+    let length = interval.saturating_mul(u64::from(burst));
+    // A state further ahead than a burst is long belongs to a larger limit of before: forget the excess.
+    let tat = tat.clamp(now, now.saturating_add(length));
+    let wanted = tat.saturating_add(interval.saturating_mul(u64::from(cost)));
+    let passes = wanted <= now.saturating_add(length);
+    let state = if passes { wanted } else { tat };
+    let used = state.saturating_sub(now);
+    let retry_in = if passes {
+        Duration::ZERO
+    } else if cost > burst {
+        Duration::MAX
+    } else {
+        Duration::from_nanos(wanted.saturating_sub(now.saturating_add(length)))
+    };
+    let remaining = length.saturating_sub(used) / interval.max(1);
+    let standing = Standing {
+        limit: burst,
+        remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+        full_in: Duration::from_nanos(used),
+        retry_in,
+    };
+    (passes, state, standing)
 }
 
 #[cfg(test)]

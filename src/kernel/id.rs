@@ -166,13 +166,17 @@ typed_id!(/// An event of the log.
     EventId, "evt", "event");
 typed_id!(/// A signup.
     SignupId, "signup", "signup");
-typed_id!(/// A signed-in session, the `jti` of its tokens.
+typed_id!(/// A signed-in session, the `sid` of its tokens.
     SessionId, "sess", "session");
 
 typed_id!(/// An invitation to a tenant.
     InvitationId, "inv", "invitation");
 typed_id!(/// A mail that waits to be delivered.
     MailId, "mail", "mail");
+typed_id!(/// An operator who is a person, with an address and a password.
+    OperatorUserId, "oper", "operator");
+typed_id!(/// A person of either kind, a member or an operator, as their second factors know them.
+    PersonId, "person", "person");
 
 typed_id!(
     /// A process that serves, from its start to its end.
@@ -180,6 +184,18 @@ typed_id!(
     "replica",
     "replica"
 );
+
+impl From<UserId> for PersonId {
+    fn from(user: UserId) -> Self {
+        Self::from_uuid(user.uuid())
+    }
+}
+
+impl From<OperatorUserId> for PersonId {
+    fn from(operator: OperatorUserId) -> Self {
+        Self::from_uuid(operator.uuid())
+    }
+}
 
 #[cfg(test)]
 mod tests {

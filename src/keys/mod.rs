@@ -7,6 +7,8 @@ pub mod model;
 pub mod queries;
 pub mod ring;
 mod store;
+pub mod used;
 pub mod verify;
+pub mod whose;
 
-pub use store::remove_of_tenant_in;
+pub use store::{count_good_admins as count_good_admins_in, remove_of_tenant_in};

@@ -1,46 +1,49 @@
 //! Reading keys. Their text is never among what is read.
 
-use super::model::Key;
-use super::store;
+use super::model::KeyView;
+use super::store::{self, Filter};
+use super::whose::{Act, Whose};
 use crate::app::App;
-use crate::auth::secret_key::KeyKind;
-use crate::auth::{Caller, Verb};
+use crate::auth::Caller;
 use crate::kernel::error::Result;
 use crate::kernel::id::KeyId;
 use crate::kernel::page::{Page, PageRequest};
 
-/// A page of the caller's tenant's keys.
+/// A page of keys, newest first.
 ///
 /// # Errors
-/// As [`Caller::tenant`].
-pub async fn of_tenant(app: &App, caller: &Caller, request: PageRequest) -> Result<Page<Key>> {
-    let tenant = caller.tenant(Verb::ManageKeys)?;
-    app.db.read(move |conn| store::page(conn, KeyKind::Tenant, Some(tenant), request)).await
+/// As [`Whose::open`]; not found for a tenant that is not there.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    whose: Whose,
+    filter: Filter,
+    request: PageRequest,
+) -> Result<Page<KeyView>> {
+    let drawer = whose.open(caller, Act::Read)?;
+    let now = app.clock.now();
+    let page = app
+        .db
+        .read(move |conn| {
+            let tenant = drawer.tenant_id_in(conn)?;
+            store::page(conn, drawer.kind, tenant, &filter, now, request)
+        })
+        .await?;
+    Ok(page.map(|key| key.view(now)))
 }
 
-/// One key of the caller's tenant.
+/// One key.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; not found, also for another tenant's.
-pub async fn one_of_tenant(app: &App, caller: &Caller, id: KeyId) -> Result<Key> {
-    let tenant = caller.tenant(Verb::ManageKeys)?;
-    app.db.read(move |conn| store::get(conn, KeyKind::Tenant, Some(tenant), id)).await
-}
-
-/// A page of service keys.
-///
-/// # Errors
-/// As [`Caller::may`].
-pub async fn of_services(app: &App, caller: &Caller, request: PageRequest) -> Result<Page<Key>> {
-    caller.may(Verb::ReadServiceKeys)?;
-    app.db.read(move |conn| store::page(conn, KeyKind::Service, None, request)).await
-}
-
-/// A page of operator keys.
-///
-/// # Errors
-/// As [`Caller::may`].
-pub async fn of_operators(app: &App, caller: &Caller, request: PageRequest) -> Result<Page<Key>> {
-    caller.may(Verb::ReadOperators)?;
-    app.db.read(move |conn| store::page(conn, KeyKind::Operator, None, request)).await
+/// As [`Whose::open`]; not found, also for another tenant's.
+pub async fn one(app: &App, caller: &Caller, whose: Whose, id: KeyId) -> Result<KeyView> {
+    let drawer = whose.open(caller, Act::Read)?;
+    let key = app
+        .db
+        .read(move |conn| {
+            let tenant = drawer.tenant_id_in(conn)?;
+            store::get(conn, drawer.kind, tenant, id)
+        })
+        .await?;
+    Ok(key.view(app.clock.now()))
 }

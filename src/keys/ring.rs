@@ -94,8 +94,9 @@ pub async fn who(app: &App, text: &str) -> Result<Who> {
         ));
     }
     let key = app.ring.find(&app.db, text).await?.ok_or_else(refused)?;
-    match key.standing(app.clock.now()) {
-        Standing::Good => {}
+    let now = app.clock.now();
+    match key.standing(now) {
+        Standing::Good => app.uses.note(key.id, now),
         Standing::Revoked => return Err(Error::Unauthenticated("the key was revoked".into())),
         Standing::Disabled => return Err(Error::Unauthenticated("the key is switched off".into())),
         Standing::Expired => return Err(Error::Unauthenticated("the key has expired".into())),

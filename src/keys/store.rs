@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
+use serde_json::json;
 
-use super::model::{Environment, Key};
+use super::model::{Environment, Key, Standing};
 use crate::auth::caller::OperatorRole;
 use crate::auth::scope::Scope;
-use crate::auth::secret_key::{KeyHash, KeyKind};
-use crate::db::Conn;
+use crate::auth::secret_key::{self, KeyHash, KeyKind};
 use crate::db::schema::keys;
+use crate::db::{Conn, text};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::gcra::Rate;
 use crate::kernel::id::{KeyId, TenantId};
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::sql::Json;
+use crate::kernel::sql::{Json, SqlJson};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = keys)]
@@ -28,6 +29,7 @@ struct Row {
     role: Option<OperatorRole>,
     scopes: Json,
     rev: i64,
+    created_by: String,
     created_at: Ts,
     expires_at: Option<Ts>,
     revoked_at: Option<Ts>,
@@ -64,6 +66,7 @@ impl TryFrom<Row> for Key {
             prefix: row.prefix,
             scopes,
             role: row.role,
+            created_by: row.created_by,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
@@ -78,38 +81,83 @@ impl TryFrom<Row> for Key {
     }
 }
 
+/// What of a key can change, as columns. When it was last used is not among them: see [`note_uses`].
+#[derive(AsChangeset)]
+#[diesel(table_name = keys)]
+#[diesel(treat_none_as_null = true)]
+struct Changing {
+    name: String,
+    role: Option<OperatorRole>,
+    scopes: Json,
+    rev: i64,
+    expires_at: Option<Ts>,
+    revoked_at: Option<Ts>,
+    metadata: Json,
+    rate_per_s: Option<i32>,
+    rate_burst: Option<i32>,
+    disabled_at: Option<Ts>,
+    successor_id: Option<KeyId>,
+}
+
+impl TryFrom<&Key> for Changing {
+    type Error = Error;
+    fn try_from(key: &Key) -> Result<Self> {
+        let column = |number: u32| i32::try_from(number).map_err(Error::internal);
+        Ok(Self {
+            name: key.name.clone(),
+            role: key.role,
+            scopes: Json(serde_json::to_value(&key.scopes).map_err(Error::internal)?),
+            rev: key.rev,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            metadata: Json(serde_json::to_value(&key.metadata).map_err(Error::internal)?),
+            rate_per_s: key.rate_limit.map(|rate| column(rate.requests_per_s)).transpose()?,
+            rate_burst: key.rate_limit.map(|rate| column(rate.burst)).transpose()?,
+            disabled_at: key.disabled_at,
+            successor_id: key.successor_id,
+        })
+    }
+}
+
 /// Writes a new key.
 ///
 /// # Errors
 /// The store's.
-pub fn insert(conn: &mut Conn, key: &Key, hash: &KeyHash, created_by: &str) -> Result<()> {
-    let scopes = serde_json::to_value(&key.scopes).map_err(Error::internal)?;
-    let metadata = serde_json::to_value(&key.metadata).map_err(Error::internal)?;
-    let column = |number: u32| i32::try_from(number).map_err(Error::internal);
-    let per_s = key.rate_limit.map(|rate| column(rate.requests_per_s)).transpose()?;
-    let burst = key.rate_limit.map(|rate| column(rate.burst)).transpose()?;
+pub fn insert(conn: &mut Conn, key: &Key, hash: &KeyHash) -> Result<()> {
+    let Changing {
+        name,
+        role,
+        scopes,
+        rev,
+        expires_at,
+        revoked_at,
+        metadata,
+        rate_per_s,
+        rate_burst,
+        disabled_at,
+        successor_id,
+    } = Changing::try_from(key)?;
     diesel::insert_into(keys::table)
         .values((
             keys::id.eq(key.id),
             keys::kind.eq(key.kind),
             keys::tenant_id.eq(key.tenant_id),
-            keys::name.eq(&key.name),
+            keys::name.eq(name),
             keys::hash.eq(hash.to_vec()),
             keys::prefix.eq(&key.prefix),
-            keys::role.eq(key.role),
-            keys::scopes.eq(Json(scopes)),
-            keys::rev.eq(key.rev),
-            keys::created_by.eq(created_by),
+            keys::role.eq(role),
+            keys::scopes.eq(scopes),
+            keys::rev.eq(rev),
+            keys::created_by.eq(&key.created_by),
             keys::created_at.eq(key.created_at),
-            keys::expires_at.eq(key.expires_at),
-            keys::revoked_at.eq(key.revoked_at),
+            keys::expires_at.eq(expires_at),
+            keys::revoked_at.eq(revoked_at),
             keys::environment.eq(key.environment),
-            keys::metadata.eq(Json(metadata)),
-            keys::rate_per_s.eq(per_s),
-            keys::rate_burst.eq(burst),
-            keys::disabled_at.eq(key.disabled_at),
-            keys::last_used_at.eq(key.last_used_at),
-            keys::successor_id.eq(key.successor_id),
+            keys::metadata.eq(metadata),
+            keys::rate_per_s.eq(rate_per_s),
+            keys::rate_burst.eq(rate_burst),
+            keys::disabled_at.eq(disabled_at),
+            keys::successor_id.eq(successor_id),
         ))
         .execute(conn)?;
     Ok(())
@@ -136,6 +184,19 @@ pub fn get(conn: &mut Conn, kind: KeyKind, tenant: Option<TenantId>, id: KeyId) 
     key.ok_or(Error::NotFound("key"))
 }
 
+/// What a list of keys is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Part of the name, the beginning of the key's text, or a whole id; letters' case does not matter in names.
+    pub search: Option<String>,
+    /// Only this state, as of now.
+    pub state: Option<Standing>,
+    /// Only this environment.
+    pub environment: Option<Environment>,
+    /// Only those made by this person or key.
+    pub created_by: Option<String>,
+}
+
 /// A page of keys of `kind`, newest first.
 ///
 /// # Errors
@@ -144,11 +205,44 @@ pub fn page(
     conn: &mut Conn,
     kind: KeyKind,
     tenant: Option<TenantId>,
+    filter: &Filter,
+    now: Ts,
     request: PageRequest,
 ) -> Result<Page<Key>> {
     let mut query = keys::table.select(Row::as_select()).filter(keys::kind.eq(kind)).into_boxed();
     if let Some(tenant) = tenant {
         query = query.filter(keys::tenant_id.eq(tenant));
+    }
+    if let Some(search) = &filter.search {
+        query = match search.parse::<KeyId>() {
+            Ok(id) => query.filter(keys::id.eq(id)),
+            // However much of a key is given, no more of it is looked at than lists show.
+            Err(_) if search.starts_with("tnt_") => {
+                let shown: String = search.chars().take(secret_key::SHOWN).collect();
+                query.filter(keys::prefix.like(text::beginning(&shown)).escape('\\'))
+            }
+            Err(_) => query.filter(text::lower(keys::name).like(text::part(search)).escape('\\')),
+        };
+    }
+    if let Some(environment) = filter.environment {
+        query = query.filter(keys::environment.eq(environment));
+    }
+    if let Some(maker) = &filter.created_by {
+        query = query.filter(keys::created_by.eq(maker.clone()));
+    }
+    if let Some(state) = filter.state {
+        query = match state {
+            Standing::Revoked => query.filter(keys::revoked_at.is_not_null()),
+            _ => query.filter(keys::revoked_at.is_null()),
+        };
+        query = match state {
+            Standing::Revoked => query,
+            Standing::Disabled => query.filter(keys::disabled_at.is_not_null()),
+            Standing::Expired => query.filter(keys::disabled_at.is_null()).filter(keys::expires_at.le(now)),
+            Standing::Good => query
+                .filter(keys::disabled_at.is_null())
+                .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now))),
+        };
     }
     if let Some((at, id)) = request.after {
         let id = KeyId::from_uuid(id);
@@ -168,29 +262,64 @@ pub fn count(conn: &mut Conn, kind: KeyKind) -> Result<i64> {
     keys::table.filter(keys::kind.eq(kind)).count().get_result(conn).map_err(Into::into)
 }
 
-/// How many of a tenant's keys are neither revoked nor over.
+/// How many of a tenant's keys take one of the plan's places (as [`Key::counts`] says), and how many more
+/// still work beside their successor.
 ///
 /// # Errors
 /// The store's.
-pub fn count_good(conn: &mut Conn, tenant: TenantId, now: Ts) -> Result<i64> {
-    keys::table
-        .filter(keys::tenant_id.eq(tenant))
-        .filter(keys::revoked_at.is_null())
-        .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)))
-        .count()
-        .get_result(conn)
-        .map_err(Into::into)
+pub fn count_places(conn: &mut Conn, tenant: TenantId, now: Ts) -> Result<(i64, i64)> {
+    let alive = || {
+        keys::table
+            .filter(keys::tenant_id.eq(tenant))
+            .filter(keys::revoked_at.is_null())
+            .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)))
+    };
+    let taken = alive().filter(keys::successor_id.is_null()).count().get_result(conn)?;
+    let leaving = alive().filter(keys::successor_id.is_not_null()).count().get_result(conn)?;
+    Ok((taken, leaving))
 }
 
-/// Revokes a key.
+/// Writes a changed key over the revision it was read at, and raises its revision.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] when it changed meanwhile.
-pub fn revoke(conn: &mut Conn, key: &Key, now: Ts) -> Result<()> {
-    let rows = diesel::update(keys::table.filter(keys::id.eq(key.id)).filter(keys::rev.eq(key.rev)))
-        .set((keys::revoked_at.eq(Some(now)), keys::rev.eq(keys::rev + 1)))
+/// [`Error::PreconditionFailed`] when somebody else changed it meanwhile.
+pub fn save(conn: &mut Conn, key: &mut Key) -> Result<()> {
+    let read_at = key.rev;
+    key.rev += 1;
+    let rows = diesel::update(keys::table.filter(keys::id.eq(key.id)).filter(keys::rev.eq(read_at)))
+        .set(Changing::try_from(&*key)?)
         .execute(conn)?;
     if rows == 1 { Ok(()) } else { Err(Error::PreconditionFailed) }
+}
+
+/// Notes when keys were last used, all in one statement. Never moves a moment backwards, so that replicas may
+/// note in any order; leaves the revision alone, so that a use is no change.
+///
+/// # Errors
+/// The store's.
+pub fn note_uses(conn: &mut Conn, uses: &[(KeyId, Ts)]) -> Result<usize> {
+    // A list in one parameter: each engine has its own way to take it apart.
+    let list = |write: &dyn Fn(&(KeyId, Ts)) -> serde_json::Value| Json(uses.iter().map(write).collect());
+    match conn {
+        Conn::Sqlite(c) => diesel::sql_query(
+            "UPDATE keys SET last_used_at = used.at FROM (
+                 SELECT unhex(value->>'id') AS id, value->>'at' AS at FROM json_each(?)
+             ) AS used
+             WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at)",
+        )
+        .bind::<SqlJson, _>(list(
+            &|(id, at)| json!({ "id": id.uuid().simple().to_string(), "at": at.micros() }),
+        ))
+        .execute(c),
+        Conn::Postgres(c) => diesel::sql_query(
+            "UPDATE keys SET last_used_at = used.at
+             FROM jsonb_to_recordset($1) AS used (id uuid, at timestamptz)
+             WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at)",
+        )
+        .bind::<SqlJson, _>(list(&|(id, at)| json!({ "id": id.uuid(), "at": at })))
+        .execute(c),
+    }
+    .map_err(Into::into)
 }
 
 /// Removes a tenant's keys.
@@ -203,7 +332,7 @@ pub fn remove_of_tenant_in(conn: &mut Conn, tenant: TenantId) -> Result<()> {
 }
 
 /// How many operator keys with the role admin are good. Their rows are locked on PostgreSQL, so that two
-/// revocations that cross cannot both find another admin left.
+/// changes that cross cannot both find another admin left.
 ///
 /// # Errors
 /// The store's.
@@ -213,6 +342,7 @@ pub fn count_good_admins(conn: &mut Conn, now: Ts) -> Result<usize> {
         .filter(keys::kind.eq(KeyKind::Operator))
         .filter(keys::role.eq(OperatorRole::Admin))
         .filter(keys::revoked_at.is_null())
+        .filter(keys::disabled_at.is_null())
         .filter(keys::expires_at.is_null().or(keys::expires_at.gt(now)));
     let ids: Vec<KeyId> = match conn {
         Conn::Sqlite(c) => good.load(c)?,

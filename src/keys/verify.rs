@@ -85,7 +85,8 @@ pub async fn verify(app: &App, caller: &Caller, text: &str, needed: &[Scope]) ->
         Err(Error::NotFound(_)) => return Ok(Verification::refused(VerifyCode::NotFound)),
         Err(error) => return Err(error),
     };
-    let code = match key.standing(app.clock.now()) {
+    let now = app.clock.now();
+    let code = match key.standing(now) {
         Standing::Revoked => VerifyCode::Revoked,
         Standing::Disabled => VerifyCode::Disabled,
         Standing::Expired => VerifyCode::Expired,
@@ -95,6 +96,9 @@ pub async fn verify(app: &App, caller: &Caller, text: &str, needed: &[Scope]) ->
         }
         Standing::Good => VerifyCode::Valid,
     };
+    if code == VerifyCode::Valid {
+        app.uses.note(key.id, now);
+    }
     Ok(Verification {
         valid: code == VerifyCode::Valid,
         code,

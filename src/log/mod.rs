@@ -11,8 +11,9 @@ use std::borrow::Cow;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
+use serde_json::json;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Who};
 use crate::db::Conn;
 use crate::db::schema::events;
 use crate::kernel::clock::Ts;
@@ -51,6 +52,12 @@ impl NewEvent {
 /// The store's.
 pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> Result<EventId> {
     let id = EventId::mint();
+    let mut data = event.data;
+    // What an operator does in a member's stead is the operator's deed, and says for whom.
+    if let (Who::Impersonator { user, role, session, .. }, Some(data)) = (&caller.who, data.as_object_mut()) {
+        let stead = json!({ "user_id": user, "role": role, "session_id": session });
+        data.insert("in_stead_of".into(), stead);
+    }
     let row = (
         events::id.eq(id),
         events::kind.eq(event.kind.as_ref()),
@@ -61,7 +68,7 @@ pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> R
         events::address.eq(caller.address.as_deref()),
         events::request_id.eq(caller.request_id.as_deref()),
         events::at.eq(at),
-        events::data.eq(Json(event.data)),
+        events::data.eq(Json(data)),
     );
     diesel::insert_into(events::table).values(row).execute(conn)?;
     Ok(id)
@@ -79,6 +86,12 @@ pub struct Notice {
     /// The key the fact is about, when it is about one.
     #[diesel(sql_type = Nullable<Text>)]
     pub key_id: Option<String>,
+    /// The person the fact is about, a member or an operator, when it is about one.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub user_id: Option<String>,
+    /// The session the fact is about, when it is about one.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub session_id: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -104,6 +117,7 @@ pub fn horizon_in(conn: &mut PgConnection) -> Result<i64> {
 /// # Errors
 /// The store's.
 pub fn since_in(conn: &mut PgConnection, horizon: i64) -> Result<Vec<Notice>> {
-    let sql = "SELECT type AS kind, tenant_id, data->>'key_id' AS key_id FROM events WHERE txid >= $1";
+    let sql = "SELECT type AS kind, tenant_id, data->>'key_id' AS key_id, data->>'user_id' AS user_id, \
+               data->>'session_id' AS session_id FROM events WHERE txid >= $1";
     diesel::sql_query(sql).bind::<BigInt, _>(horizon).load(conn).map_err(Into::into)
 }

@@ -2,15 +2,17 @@
 //!
 //! The password is hashed first, off the async threads; then one transaction makes tenant, owner, signup,
 //! events and operation, and takes a ready placement from stock, in which case the tenant is active at
-//! once. Without stock the operation builds the home. Where an address must be confirmed first, `verify` takes over.
+//! once. Without stock the operation builds the home. Where an address must be confirmed first, `verify` takes
+//! over.
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::draft::{Asked, Draft, create_in, draft, keep};
+use super::draft::create_in;
 use super::model::{CreatedTenant, SignedUp, Verification};
+use super::rules::{self, Draft};
 use super::store::{self, Signup};
 use super::verify;
 use crate::app::App;
@@ -18,10 +20,11 @@ use crate::auth::caller::TenantRole;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
-use crate::identity::commands::{join_in, normalise_email};
-use crate::identity::{self as people, User, invitations};
+use crate::identity::attempts;
+use crate::identity::commands::join_in;
+use crate::identity::{self as people, User, account, invitations};
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, FieldError, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{SignupId, UserId};
 use crate::kernel::isolation::Isolation;
 use crate::log::{self, NewEvent};
@@ -72,36 +75,8 @@ pub async fn sign_up(
     request: SignupRequest,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<SignedUp>> {
-    // Signing up is for everybody: there is no right to ask for, only the installation's own switch.
-    if !app.settings.signup.enabled {
-        return Err(Error::forbidden(
-            "signup_disabled",
-            "this installation does not take signups; ask its operator",
-        ));
-    }
-    let mut wrong = Vec::new();
-    let email = keep(&mut wrong, "/email", normalise_email(&request.email));
-    let least = app.settings.auth.password_min_length;
-    if let Some(detail) = password::weakness(request.password.clone(), &request.email, least).await? {
-        wrong.push(FieldError { pointer: "/password".into(), detail });
-    }
-    let draft = draft(
-        app,
-        Asked {
-            name: (&request.organization, "/organization"),
-            slug: request.slug.as_deref(),
-            plan: request.plan.as_deref(),
-            public_only: true,
-            isolation: None,
-            cluster: None,
-            region: None,
-        },
-        &mut wrong,
-    );
-    let (Some(email), Some(draft)) = (email, draft) else { return Err(Error::Invalid(wrong)) };
-    if !wrong.is_empty() {
-        return Err(Error::Invalid(wrong));
-    }
+    rules::takes_signups(app)?;
+    let (email, draft) = rules::signup(app, &request)?;
     let now = app.clock.now();
     let (early, found) = {
         let (attempt, email) = (Arc::clone(&attempt), email.clone());
@@ -110,10 +85,13 @@ pub async fn sign_up(
     if let Some(replayed) = early {
         return Ok(replayed);
     }
+    attempts::sign_up(app, caller)?;
+    account::acceptable(app, &request.password, &email, "/password").await?;
     if app.settings.signup.verify_email {
         return verify::wait(app, caller, draft, email, request.password, attempt).await;
     }
-    make(app, caller, draft, owner(found, email, request.password).await?, attempt).await
+    let owner = owner(app, caller, found, email, request.password).await?;
+    make(app, caller, draft, owner, attempt).await
 }
 
 /// Makes the tenant of somebody whose address is taken on trust.
@@ -175,25 +153,7 @@ pub async fn create(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<CreatedTenant>> {
     caller.may(Verb::CreateTenants)?;
-    let mut wrong = Vec::new();
-    let email = match &request.owner_email {
-        None => None,
-        Some(text) => keep(&mut wrong, "/owner/email", normalise_email(text)),
-    };
-    let draft = draft(
-        app,
-        Asked {
-            name: (&request.name, "/name"),
-            slug: request.slug.as_deref(),
-            plan: request.plan.as_deref(),
-            public_only: false,
-            isolation: request.isolation,
-            cluster: request.cluster,
-            region: request.region,
-        },
-        &mut wrong,
-    );
-    let (Some(draft), true) = (draft, wrong.is_empty()) else { return Err(Error::Invalid(wrong)) };
+    let (email, draft) = rules::tenant(app, &request)?;
     let now = app.clock.now();
     let (again, caller) = (app.clone(), caller.clone());
     let answer = app
@@ -220,13 +180,22 @@ struct Owner {
 }
 
 /// Hashes the password of a new person, or checks that of a known one: as long either way.
-async fn owner(found: Option<User>, email: String, given: SecretString) -> Result<Owner> {
+async fn owner(
+    app: &App,
+    caller: &Caller,
+    found: Option<User>,
+    email: String,
+    given: SecretString,
+) -> Result<Owner> {
     let Some(user) = found else {
         return Ok(Owner { email, new_hash: Some(password::hash(given).await?), known: None });
     };
+    // Signing up again is a try at the password like any other.
+    let tries = attempts::begin(app, caller, &email, Some(attempts::Of::User(user.id))).await?;
     if let Some(stored) = user.password_hash
         && password::verify(given, Some(stored)).await?
     {
+        tries.succeeded();
         return Ok(Owner { email, new_hash: None, known: Some(user.id) });
     }
     Err(Error::conflict(

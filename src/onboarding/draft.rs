@@ -1,18 +1,17 @@
-//! What a new tenant will be, settled as far as that goes before its transaction, and made in it.
+//! Makes a new tenant of its draft, in the caller's transaction.
 
 use serde_json::json;
 
+use super::rules::{Draft, SlugWish};
 use super::worker::{ACTIVATE, CLAIM, CONFIRM};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{FieldError, Result};
+use crate::kernel::error::Result;
 use crate::kernel::id::TenantId;
-use crate::kernel::isolation::Isolation;
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
-use crate::placement::clusters::Wanted;
 use crate::placement::{self, steps_run};
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
@@ -20,81 +19,6 @@ use crate::work::{self, NewOperation, Operation};
 
 /// How often a derived slug gets another random tail before we give up.
 const TAILS: usize = 5;
-
-/// Everything about the new tenant that is settled before the transaction.
-#[derive(Clone)]
-pub(super) struct Draft {
-    name: String,
-    slug: SlugWish,
-    plan: String,
-    isolation: Isolation,
-    cluster: String,
-    region: Option<String>,
-}
-
-#[derive(Clone)]
-pub(super) enum SlugWish {
-    Exactly(Slug),
-    Derived(Slug),
-}
-
-/// What is asked for.
-pub(super) struct Asked<'a> {
-    pub(super) name: (&'a str, &'static str),
-    pub(super) slug: Option<&'a str>,
-    pub(super) plan: Option<&'a str>,
-    pub(super) public_only: bool,
-    pub(super) isolation: Option<Isolation>,
-    pub(super) cluster: Option<String>,
-    pub(super) region: Option<String>,
-}
-
-/// Keeps a good value, or notes what is wrong with it.
-pub(super) fn keep<T>(wrong: &mut Vec<FieldError>, pointer: &str, outcome: Result<T, String>) -> Option<T> {
-    outcome.map_err(|detail| wrong.push(FieldError { pointer: pointer.into(), detail })).ok()
-}
-
-/// The draft of what is asked for, unless something is wrong with it.
-pub(super) fn draft(app: &App, asked: Asked<'_>, wrong: &mut Vec<FieldError>) -> Option<Draft> {
-    let (name, pointer) = asked.name;
-    let name = name.trim();
-    if name.is_empty() {
-        wrong.push(FieldError { pointer: pointer.into(), detail: "must not be blank".into() });
-    }
-    let reserved = &app.settings.tenancy.reserved_slugs;
-    let slug = match asked.slug {
-        Some(text) => keep(wrong, "/slug", Slug::parse(text, reserved)).map(SlugWish::Exactly),
-        None => Some(SlugWish::Derived(Slug::derive(name, reserved))),
-    };
-    let key = asked.plan.unwrap_or(&app.settings.signup.default_plan);
-    let plan = app.catalogue.get(key).filter(|plan| plan.public || !asked.public_only);
-    if plan.is_none() {
-        wrong.push(FieldError {
-            pointer: "/plan".into(),
-            detail: format!("there is no plan `{key}`; see GET /v1/plans"),
-        });
-    }
-    let isolation =
-        asked.isolation.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation);
-    let wanted = Wanted { isolation, cluster: asked.cluster, region: asked.region };
-    let cluster = app.clusters.choose(&wanted).map(ToOwned::to_owned);
-    let pointer = match (&wanted.cluster, &wanted.region) {
-        (Some(_), _) => "/cluster",
-        (None, Some(_)) => "/region",
-        (None, None) => "/isolation",
-    };
-    let cluster = keep(wrong, pointer, cluster.map_err(|error| error.to_string()))?;
-    let of_cluster =
-        app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
-    Some(Draft {
-        name: name.to_owned(),
-        slug: slug?,
-        plan: plan?.key.clone(),
-        isolation,
-        cluster,
-        region: wanted.region.or(of_cluster).or_else(|| app.settings.tenancy.region.clone()),
-    })
-}
 
 fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
     match wish {

@@ -8,10 +8,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::commands::{self, SignupRequest, TenantRequest};
 use super::model::{CreatedTenant, SignedUp};
-use super::verify;
+use super::{rules, verify};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::http::{Body, Reply, idempotency, paths};
+use crate::http::{Body, Form, Reply, idempotency, paths};
 use crate::kernel::isolation::Isolation;
 
 /// Registers the endpoints.
@@ -47,10 +47,11 @@ async fn sign_up(
     app: web::Data<App>,
     caller: Caller,
     key: idempotency::Key,
-    body: Body<Signup>,
+    form: Form<Signup>,
 ) -> Reply<HttpResponse> {
-    let attempt = app.attempt(&caller, key, &body.raw)?;
-    let Signup { organization, slug, email, password, plan } = body.value;
+    let Body { value, raw } = form.checked(|sound| rules::faults_of_signup(&app, sound))?;
+    let attempt = app.attempt(&caller, key, &raw)?;
+    let Signup { organization, slug, email, password, plan } = value;
     let request = SignupRequest { organization, slug, email, password, plan };
     Ok(commands::sign_up(&app, &caller, request, attempt).await?.respond())
 }
@@ -134,10 +135,11 @@ async fn create(
     app: web::Data<App>,
     caller: Caller,
     key: idempotency::Key,
-    body: Body<NewTenant>,
+    form: Form<NewTenant>,
 ) -> Reply<HttpResponse> {
-    let attempt = app.attempt(&caller, key, &body.raw)?;
-    let NewTenant { name, slug, plan, isolation, cluster, region, owner } = body.value;
+    let Body { value, raw } = form.checked(|sound| rules::faults_of_tenant(&app, &caller, sound))?;
+    let attempt = app.attempt(&caller, key, &raw)?;
+    let NewTenant { name, slug, plan, isolation, cluster, region, owner } = value;
     let request = TenantRequest {
         name,
         slug,

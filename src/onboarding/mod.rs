@@ -6,6 +6,7 @@ mod draft;
 pub mod http;
 pub mod model;
 pub mod removal;
+mod rules;
 pub mod store;
 pub mod verify;
 pub mod worker;

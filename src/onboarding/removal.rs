@@ -1,6 +1,8 @@
 //! Removes a tenant whose grace is over: its home on the cluster, then everything of it in the store but
 //! the record that it was.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::store as signups;
@@ -20,6 +22,9 @@ use crate::work::{self, Operation};
 
 /// The step that waits until nothing else works on the tenant.
 const STOP_WORK: &str = "stop_work";
+/// How long that step waits before it fails, to be tried again later.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The step that removes the tenant from the store.
 const FORGET: &str = "forget_tenant";
 
@@ -65,22 +70,36 @@ impl Remover {
         }
     }
 
+    /// Ends what waits to work on the tenant, and waits a while for what is at work on it.
     async fn stop_work(&self, id: TenantId) -> Result<()> {
-        let now = self.0.clock.now();
-        let running = self
-            .0
-            .db
-            .write(move |conn| {
-                for kind in [ONBOARD_OPERATION, ACCESS_OPERATION] {
-                    work::store::cancel_in(conn, kind, id, now, "the tenant is being deleted")?;
+        const OTHERS: [&str; 2] = [ONBOARD_OPERATION, ACCESS_OPERATION];
+        let mut moves = self.0.wake.moves();
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        loop {
+            let now = self.0.clock.now();
+            let running = self
+                .0
+                .db
+                .write(move |conn| {
+                    for kind in OTHERS {
+                        work::store::cancel_in(conn, kind, id, now, "the tenant is being deleted")?;
+                    }
+                    work::store::running_in(conn, &OTHERS, id)
+                })
+                .await?;
+            if running == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = moves.changed() => {}
+                // Another replica's moves are not heard here.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = &mut patience => {
+                    return Err(Error::conflict("work_running", "another operation on the tenant is still at work"));
                 }
-                work::store::running_in(conn, &[ONBOARD_OPERATION, ACCESS_OPERATION], id)
-            })
-            .await?;
-        if running > 0 {
-            return Err(Error::conflict("work_running", "another operation on the tenant is still at work"));
+            }
         }
-        Ok(())
     }
 
     async fn forget(&self, id: TenantId) -> Result<()> {

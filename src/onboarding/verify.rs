@@ -10,8 +10,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::draft::{Draft, reserve_in};
+use super::draft::reserve_in;
 use super::model::{SignedUp, Verification};
+use super::rules::Draft;
 use super::store::{self, Signup};
 use crate::app::App;
 use crate::auth::caller::TenantRole;

@@ -37,8 +37,10 @@ async fn visible(app: &App, caller: &Caller, id: OperationId) -> Result<Operatio
     let none = || Error::NotFound("operation");
     match &caller.who {
         Who::Anonymous if found.kind == "tenant.onboard" => Ok(found.without_reasons()),
-        Who::Operator { .. } | Who::System(_) => caller.may(Verb::ReadOperations).map(|()| found),
-        Who::TenantKey { .. } | Who::User { .. } => {
+        Who::Operator { .. } | Who::OperatorUser { .. } | Who::System(_) => {
+            caller.may(Verb::ReadOperations).map(|()| found)
+        }
+        Who::TenantKey { .. } | Who::User { .. } | Who::Impersonator { .. } => {
             let own = caller.tenant(Verb::ReadTenant)?;
             if found.tenant_id == Some(own) { Ok(found.without_reasons()) } else { Err(none()) }
         }

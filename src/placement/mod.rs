@@ -3,7 +3,8 @@
 //!
 //! [`home`] names things (pure); [`app_schema`] reads and lints the application's migrations; [`cluster`] is
 //! the face of a cluster of either engine, and [`postgres`] and [`sqlite`] do the work. [`place`] and
-//! [`store`] are the control store's side; [`router`] answers from memory; [`stock`] keeps ready homes;
+//! [`store`] are the control store's side; [`router`] answers from memory; [`stock`] keeps ready homes
+//! (`stock_failed` clears away what could not be built);
 //! [`connections`] and [`door`] carry a tenant's statements.
 pub mod access;
 pub mod app_schema;
@@ -21,6 +22,7 @@ pub mod sqlite;
 pub mod steps;
 pub mod steps_run;
 pub mod stock;
+mod stock_failed;
 mod store;
 
 pub use store::{

@@ -22,7 +22,13 @@ pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<An
         Err(_) => (caller.tenant(Verb::ReadData)?, Access::Read),
     };
     let door = &app.settings.data_door;
-    let caps = Caps { rows: door.max_rows, bytes: door.max_bytes, timeout: door.statement_timeout };
+    let caps = Caps {
+        rows: door.max_rows,
+        bytes: door.max_bytes,
+        timeout: door.statement_timeout,
+        memory_bytes: door.sqlite_max_memory_bytes,
+        file_bytes: door.sqlite_max_file_bytes,
+    };
     let mut repaired = false;
     loop {
         let resident = router::find(app, &Handle::Id(tenant)).await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::place::PlaceState;
-use super::{steps_run, store};
+use super::{steps_run, stock_failed, store};
 use crate::app::App;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
@@ -52,15 +52,12 @@ fn models(app: &App) -> BTreeSet<Isolation> {
 }
 
 async fn refill(app: &App) -> Result<()> {
-    let mut opened = retire_stale(app).await?;
-    for (name, configured) in app.clusters.iter() {
-        if !configured.settings.accepts_new {
-            continue;
-        }
+    let mut opened = retire_stale(app).await? + stock_failed::take_up(app).await?;
+    for (name, _) in app.clusters.iter() {
         for isolation in models(app) {
-            let target = app.settings.tenancy.stock.of(isolation);
-            if configured.cluster.supports(isolation) && target > 0 {
-                opened += top_up(app, name, isolation, i64::from(target)).await?;
+            let target = target(app, name, isolation);
+            if target > 0 {
+                opened += top_up(app, name, isolation, target).await?;
             }
         }
     }
@@ -86,28 +83,44 @@ async fn top_up(app: &App, cluster: &str, isolation: Isolation, target: i64) -> 
             let missing = target - store::stock_level(conn, &cluster, isolation, version)?;
             let mut opened = 0;
             for _ in 0..missing.max(0) {
-                let tenant = TenantId::mint();
-                let placement = again.clusters.begin(&again.vault, tenant, &cluster, isolation, now)?;
-                let mut steps = steps_run::build_names(&again, &cluster, &placement.home)?;
-                steps.push(SHELVE.to_owned());
-                store::insert(conn, &placement)?;
-                work::store::open_in(
-                    conn,
-                    now,
-                    NewOperation {
-                        kind: STOCK_OPERATION,
-                        tenant: None,
-                        input: json!({ "placement": tenant }),
-                        steps,
-                        begin: now,
-                        done: false,
-                    },
-                )?;
+                stock_in(conn, &again, &cluster, isolation, now, now)?;
                 opened += 1;
             }
             Ok(opened)
         })
         .await
+}
+
+/// Opens the building of one more placement, which begins at `begin`.
+pub(super) fn stock_in(
+    conn: &mut Conn,
+    app: &App,
+    cluster: &str,
+    isolation: Isolation,
+    now: Ts,
+    begin: Ts,
+) -> Result<()> {
+    let tenant = TenantId::mint();
+    let placement = app.clusters.begin(&app.vault, tenant, cluster, isolation, now)?;
+    let mut steps = steps_run::build_names(app, cluster, &placement.home)?;
+    steps.push(SHELVE.to_owned());
+    store::insert(conn, &placement)?;
+    let input = json!({ "placement": tenant });
+    let new = NewOperation { kind: STOCK_OPERATION, tenant: None, input, steps, begin, done: false };
+    work::store::open_in(conn, now, new).map(drop)
+}
+
+/// How many placements of this kind should lie ready on a cluster; none where it takes no new tenants.
+pub(super) fn target(app: &App, cluster: &str, isolation: Isolation) -> i64 {
+    let wanted = app
+        .clusters
+        .get(cluster)
+        .is_ok_and(|configured| configured.settings.accepts_new && configured.cluster.supports(isolation));
+    if wanted && models(app).contains(&isolation) {
+        i64::from(app.settings.tenancy.stock.of(isolation))
+    } else {
+        0
+    }
 }
 
 async fn retire_stale(app: &App) -> Result<usize> {
@@ -166,9 +179,18 @@ impl Worker for Stocker {
         STOCK_OPERATION
     }
 
+    fn given_up(&self) {
+        self.0.stock_taken.notify_one();
+    }
+
     fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
         Box::pin(async move {
             let tenant = placement_of(operation)?;
+            let placement = self.0.db.read(move |conn| store::find(conn, tenant)).await?;
+            // It is shelved already, or was given up and is being removed.
+            if placement.is_none_or(|found| found.state != PlaceState::Building) {
+                return Ok(());
+            }
             if step != SHELVE {
                 return steps_run::build(&self.0, tenant, step).await;
             }
@@ -188,6 +210,10 @@ pub struct Retirer(pub App);
 impl Worker for Retirer {
     fn kind(&self) -> &'static str {
         RETIRE_OPERATION
+    }
+
+    fn given_up(&self) {
+        self.0.stock_taken.notify_one();
     }
 
     fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {

@@ -177,6 +177,22 @@ pub fn stale_stock(conn: &mut Conn, app_version: &str) -> Result<Vec<Placement>>
     Ok(rows.into_iter().map(Placement::from).collect())
 }
 
+/// Placements on their way in or out that are no tenant's.
+///
+/// # Errors
+/// The store's.
+pub fn loose(conn: &mut Conn) -> Result<Vec<Placement>> {
+    use crate::db::schema::tenants;
+    let rows: Vec<Row> = placements::table
+        .select(Row::as_select())
+        .filter(placements::state.eq_any([PlaceState::Building, PlaceState::Removing]))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            tenants::table.filter(tenants::id.eq(placements::tenant_id)),
+        )))
+        .load(conn)?;
+    Ok(rows.into_iter().map(Placement::from).collect())
+}
+
 /// All placements, for comparing with what the clusters hold.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use crate::app::App;
 use crate::auth::{Who, secret_key};
 use crate::http::caller::Authenticate;
+use crate::identity::sessions::memory;
 use crate::kernel::error::{Error, Result};
 use crate::keys::ring;
 use crate::placement::router;
@@ -24,7 +25,9 @@ impl Authenticate for Doorman {
             }
             let is_token = credential.split('.').count() == 3 && !secret_key::looks_like_key(credential);
             let who = if is_token {
-                Who::from(self.0.tokens.check(credential, self.0.clock.now())?)
+                self.0.tokens.meet(&self.0.db, &self.0.vault, credential).await?;
+                let claims = self.0.tokens.check(credential, self.0.clock.now())?;
+                memory::who(&self.0, &claims).await?
             } else {
                 ring::who(&self.0, credential).await?
             };
@@ -37,7 +40,9 @@ impl Doorman {
     /// A credential of a tenant that is gone is a bad credential.
     async fn of_a_living_tenant(&self, who: Who) -> Result<Who> {
         let tenant = match &who {
-            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } => *tenant,
+            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } | Who::Impersonator { tenant, .. } => {
+                *tenant
+            }
             _ => return Ok(who),
         };
         match router::find(&self.0, &Handle::Id(tenant)).await {

@@ -21,18 +21,23 @@ use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
+use crate::auth::throttle::Throttle;
 use crate::catalog::Opened;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
+use crate::http::client::Proxies;
 use crate::http::{idempotency, openapi, request};
 use crate::identity::account::reset::{RESET_OPERATION, Resetter};
+use crate::identity::sessions::{impersonation, memory::SignedIn};
+use crate::identity::signing;
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
+use crate::keys::used::{self, Uses};
 use crate::log::memory::{Freshness, follow};
 use crate::mail::worker::Postman;
 use crate::mail::{self, Mailer};
@@ -98,6 +103,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     let paths = web::Data::new(unknown::KnownPaths::of(&document()));
     let guarded = web::Data::new(Guarded::of(&document()));
     let metrics = web::Data::new(metrics);
+    let proxies = web::Data::new(Proxies::of(&settings.server));
     let server = HttpServer::new(move || {
         let (web_app, _) = WebApp::new()
             .into_utoipa_app()
@@ -106,6 +112,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             .app_data(metrics.clone())
             .app_data(paths.clone())
             .app_data(guarded.clone())
+            .app_data(proxies.clone())
             .app_data(web::PayloadConfig::new(limit))
             .configure(routes::all)
             .split_for_parts();
@@ -138,6 +145,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     let served = server.await.map_err(Error::internal);
     signals.abort();
     app.stopping.cancel();
+    used::write(&app).await;
     app.connections.close_all();
     background.close();
     if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
@@ -189,7 +197,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
     let (clock, vault) = (Clock::system(), vault(&keys));
-    let tokens = Tokens::load(&db, &vault, &clock, issuer, settings.auth.audience.clone()).await?;
+    let rotation = settings.auth.signing_key_rotation;
+    let tokens = Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
     let door = &settings.data_door;
     let connections = TenantConnections::new(connections::Settings {
         max_connections: 50,
@@ -219,6 +228,9 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         connections,
         router: Router::new(&freshness),
         ring: Ring::new(&freshness),
+        uses: Uses::default(),
+        signed_in: SignedIn::new(&freshness),
+        throttle: Throttle::default(),
         freshness,
         wake: Wake::default(),
         stock_taken: Notify::new(),
@@ -254,12 +266,14 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
+    tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
         app.freshness.clone(),
         Arc::new(Forgetter(app.clone())),
         app.stopping.clone(),
     ));
+    tasks.spawn(signing::commands::serve(app.clone(), app.stopping.clone()));
     let tidy = app.clone();
     tasks.spawn(async move { tidy.connections.keep_tidy(tidy.stopping.clone()).await });
     let janitor = app.clone();
@@ -276,6 +290,9 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             };
             if let Err(error) = janitor.db.write(forget).await {
                 tracing::warn!(error = %error, "old messages could not be forgotten");
+            }
+            if let Err(error) = impersonation::tidy(&janitor).await {
+                tracing::warn!(error = %error, "sessions could not be tidied");
             }
         }
     });

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 
 use super::model::{State, Tenant};
-use crate::db::Conn;
 use crate::db::schema::tenants;
+use crate::db::{Conn, text};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
@@ -181,13 +181,12 @@ pub fn page(conn: &mut Conn, filter: &Filter, request: PageRequest) -> Result<Pa
         if let Ok(id) = search.parse::<TenantId>() {
             query = query.filter(tenants::id.eq(id));
         } else {
-            let escaped = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{escaped}%");
+            let pattern = text::part(search);
             query = query.filter(
                 tenants::slug
                     .like(pattern.clone())
                     .escape('\\')
-                    .or(lower(tenants::name).like(pattern).escape('\\')),
+                    .or(text::lower(tenants::name).like(pattern).escape('\\')),
             );
         }
     }
@@ -222,10 +221,4 @@ pub fn page(conn: &mut Conn, filter: &Filter, request: PageRequest) -> Result<Pa
 pub fn all(conn: &mut Conn) -> Result<Vec<Tenant>> {
     let rows: Vec<Row> = tenants::table.select(Row::as_select()).order(tenants::id.asc()).load(conn)?;
     Ok(rows.into_iter().map(Tenant::from).collect())
-}
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Lower case.
-    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
 }

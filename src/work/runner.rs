@@ -27,6 +27,9 @@ pub trait Worker: Send + Sync + 'static {
 
     /// Does one step. Doing it twice must equal doing it once; it may be cut off anywhere.
     fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a>;
+
+    /// One of its operations stands failed from now on.
+    fn given_up(&self) {}
 }
 
 /// How operations are taken and retried.
@@ -247,7 +250,11 @@ impl Runner {
         );
         metrics::counter!("tenantry_operations_total", "kind" => operation.kind.clone(), "outcome" => if given_up { "failed" } else { "retried" })
             .increment(1);
-        self.record(operation, step, RecordedOutcome::Failed { error: told, retry_at }).await
+        let held = self.record(operation, step, RecordedOutcome::Failed { error: told, retry_at }).await?;
+        if let Some(worker) = self.workers.get(operation.kind.as_str()).filter(|_| held && given_up) {
+            worker.given_up();
+        }
+        Ok(held)
     }
 
     fn backoff(&self, attempt: u32) -> Duration {

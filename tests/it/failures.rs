@@ -1,7 +1,7 @@
 //! What it stands on fails: clusters and stores go away and come back, migrations are wrong, files and keys
 //! are not what they should be. It says so in plain words, waits, and goes on by itself.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tenantry::placement::{self, steps_run};
 use tenantry::server::doctor;
 
+use crate::world::broken_migrations;
 use crate::world::doctor::{all_is_well, inventory, parts};
-use crate::world::own_migrations;
 use crate::world::postgres::{OwnCluster, Pg, TestDatabase};
 use crate::world::server::{Answer, OPERATOR_KEY, PASSWORD, Server, Starting, eventually, wait_for};
 use crate::{in_every_model, on_each_engine};
@@ -125,17 +125,6 @@ async fn a_call_makes_a_waiting_operation_go_on_at_once() {
     world.server.until_done(&onboarding).await;
     assert_eq!(state(&world.server, &tenant).await, "active");
     assert_eq!(retry(&world.server, &onboarding).await.problem(409), "operation_succeeded");
-}
-
-/// A copy of the example's migrations and one more that no lint can see the fault of.
-fn broken_migrations() -> (tempfile::TempDir, PathBuf) {
-    let folder = own_migrations();
-    let broken = folder.path().join("0003_broken");
-    std::fs::create_dir(&broken).unwrap();
-    let up = broken.join("up.sql");
-    let sql = "-- Sorts notebooks.\n\nCREATE INDEX sorted ON notebooks (tenant_id, no_such_column);\n";
-    std::fs::write(&up, sql).unwrap();
-    (folder, up)
 }
 
 fn mend(up: &Path) {

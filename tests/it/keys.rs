@@ -1,4 +1,10 @@
-//! Keys: made, limited, verified, revoked, and never kept in the clear.
+//! Keys: made, limited, verified, revoked, and never kept in the clear. Their further life is in [`life`], who
+//! may give them what in [`rights`], when they were used in [`used`].
+
+mod cli;
+mod life;
+mod rights;
+mod used;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -104,7 +110,7 @@ on_each_engine! {
     async fn the_plans_number_of_keys_holds_against_many_at_once(scene) {
         let (server, _database) = scene.server();
         let acme = server.settle("Acme").await;
-        let asked = (0..16).map(|at| {
+        let asked = (0..64).map(|at| {
             let owner = acme.owner.clone();
             async move { make(&owner, json!({ "name": format!("key {at}"), "scopes": ["data:read"] })).await }
         });
@@ -299,6 +305,9 @@ async fn secrets(server: &Server, acme: &Settler) -> Vec<String> {
     ] {
         let made = client.post_once(path, "kept sealed", body).await.expect(201);
         all.push(made["key"].as_str().unwrap().to_owned());
+        let rotate = format!("{path}/{}/rotate", made["id"].as_str().unwrap());
+        let next = client.post_once(&rotate, "kept sealed", json!({ "overlap_s": 60 })).await.expect(201);
+        all.push(next["key"].as_str().unwrap().to_owned());
     }
     let body =
         json!({ "organization": "Quiet", "email": "ada@example.com", "password": "a very private password" });

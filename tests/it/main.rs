@@ -10,11 +10,13 @@
 )]
 
 mod attacks;
+mod bounds;
 mod cluster;
 mod crash;
 mod data_door;
 mod docs;
 mod door;
+mod factors;
 mod failures;
 mod houses;
 mod http;
@@ -23,12 +25,16 @@ mod keys;
 mod mail;
 mod members;
 mod onboarding;
+mod operators;
 mod people;
 mod replicas;
 mod routes;
 mod sessions;
+mod stock;
 mod sweeps;
 mod tenants;
+mod throttling;
+mod tokens;
 mod tour;
 mod verification;
 mod world;

@@ -193,6 +193,16 @@ async fn every_invalid_field_is_named_at_once() {
         json!({ "name": " ", "slug": "x", "plan": "gold", "cluster": "moon", "owner": { "email": "ada" } });
     let refused = server.operator().post("/admin/v1/tenants", wrong).await;
     assert_eq!(refused.pointers(), ["/cluster", "/name", "/owner/email", "/plan", "/slug"]);
+    // Some have the wrong shape, others break a rule: still one answer.
+    let mixed = json!({ "organization": " ", "slug": "x", "email": "ada", "password": "short", "plan": 7, "colour": "red" });
+    let refused = sign_up(&server, mixed).await;
+    assert_eq!(refused.pointers(), ["/colour", "/email", "/organization", "/password", "/plan", "/slug"]);
+    let mixed = json!({ "name": 7, "slug": "x", "plan": "gold", "cluster": "moon", "owner": { "email": "ada" }, "colour": 1 });
+    let refused = server.operator().post("/admin/v1/tenants", mixed.clone()).await;
+    assert_eq!(refused.pointers(), ["/cluster", "/colour", "/name", "/owner/email", "/plan", "/slug"]);
+    // Who may not ask learns nothing of what there is.
+    let viewer = server.operator_as("viewer").await;
+    assert_eq!(viewer.post("/admin/v1/tenants", mixed).await.problem(403), "insufficient_role");
     assert_eq!(number_of_tenants(&server).await, 0);
 }
 

@@ -1,78 +1,21 @@
-//! Signing in, and tokens that others can check and nobody can forge.
+//! Signing in, and the life of a session: renewed, listed, ended.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use tenantry::auth::caller::TenantRole;
-use tenantry::db::{Db, Options};
-use tenantry::identity::token::{Claims, Tokens};
-use tenantry::kernel::clock::Clock;
-use tenantry::kernel::vault::{MasterKey, Vault};
 
-use crate::world::server::{Answer, PASSWORD, Server, Starting};
+use crate::on_each_engine;
+use crate::tokens::part;
+use crate::world::postgres::Pg;
+use crate::world::server::{Answer, PASSWORD, Server, Starting, eventually};
 
 async fn sign_in(server: &Server, body: Value) -> Answer {
     server.nobody().post("/v1/sessions", body).await
 }
 
-async fn token(server: &Server) -> String {
-    server.settle("Acme").await;
-    let session = sign_in(server, json!({ "email": "owner@acme.example", "password": PASSWORD })).await;
-    session.expect(200)["access_token"].as_str().unwrap().to_owned()
-}
-
-fn part(token: &str, at: usize) -> Value {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(at).unwrap()).unwrap()).unwrap()
-}
-
-fn sealed(header: &Value, claims: &Value, signature: &str) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.{signature}", part(header), part(claims))
-}
-
-#[tokio::test]
-async fn a_token_says_who_where_and_how_long_and_others_can_check_it() {
-    let server = Server::embedded();
-    let acme = server.settle("Acme").await;
-    let session =
-        sign_in(&server, json!({ "email": " OWNER@acme.example", "password": PASSWORD })).await.expect(200);
-    assert_eq!((&session["token_type"], &session["expires_in"]), (&json!("Bearer"), &json!(900)));
-    assert_eq!((&session["tenant"]["id"], &session["tenant"]["slug"]), (&json!(acme.id), &json!("acme")));
-    let token = session["access_token"].as_str().unwrap();
-    let (header, claims) = (part(token, 0), part(token, 1));
-    let keys = server.nobody().get("/.well-known/jwks.json").await.expect(200);
-    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
-    assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("JWT")));
-    assert_eq!(
-        (&key["kty"], &key["crv"], &key["alg"], &key["use"]),
-        (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA"), &json!("sig"))
-    );
-    assert!(key.get("d").is_none(), "the private half stays here");
-    assert_eq!(
-        (&claims["iss"], &claims["aud"], &claims["tenant_id"], &claims["role"], &claims["plan"]),
-        (&json!(server.url), &json!("tenantry"), &json!(acme.id), &json!("owner"), &json!("free"))
-    );
-    assert!(claims["sub"].as_str().unwrap().starts_with("user_"));
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 900);
-    let mut rules = Validation::new(Algorithm::EdDSA);
-    rules.set_audience(&["tenantry"]);
-    rules.set_issuer(&[&server.url]);
-    let key = DecodingKey::from_ed_components(key["x"].as_str().unwrap()).unwrap();
-    let checked = jsonwebtoken::decode::<Value>(token, &key, &rules).unwrap();
-    assert_eq!(checked.claims, claims);
-}
-
-#[tokio::test]
-async fn a_token_library_finds_the_keys_by_discovery() {
-    let server = Starting::new().set("SERVER__PUBLIC_URL", "https://tenantry.example.com").start();
-    let discovery = server.nobody().get("/.well-known/openid-configuration").await;
-    assert_eq!(discovery.header("cache-control"), Some("public, max-age=300"));
-    let document = discovery.expect(200);
-    assert_eq!(document["issuer"], "https://tenantry.example.com");
-    assert_eq!(document["jwks_uri"], "https://tenantry.example.com/.well-known/jwks.json");
-    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["EdDSA"]));
-    assert_eq!(part(&token(&server).await, 1)["iss"], "https://tenantry.example.com");
+/// Brings a refresh token.
+async fn refresh(server: &Server, token: &Value) -> Answer {
+    server.nobody().post("/v1/sessions/refresh", json!({ "refresh_token": token })).await
 }
 
 #[tokio::test]
@@ -116,93 +59,201 @@ async fn who_belongs_to_several_tenants_names_one() {
     }
 }
 
+on_each_engine! {
+    async fn a_session_is_renewed_again_and_again_and_a_spent_token_ends_it(scene) {
+        let (starting, _database) = scene.starting();
+        let server = starting.without_stock().start();
+        server.settle("Acme").await;
+        let first = server.sign_in("Acme").await;
+        let mut session = first.clone();
+        for _ in 0..3 {
+            let renewed = refresh(&server, &session["refresh_token"]).await.expect(200);
+            assert_eq!((&renewed["token_type"], &renewed["expires_in"]), (&json!("Bearer"), &json!(900)));
+            assert_eq!(renewed["tenant"]["slug"], "acme");
+            assert_ne!(renewed["refresh_token"], session["refresh_token"]);
+            let (old, new) = (part(session["access_token"].as_str().unwrap(), 1), part(renewed["access_token"].as_str().unwrap(), 1));
+            assert!(old["sid"] == new["sid"] && old["jti"] != new["jti"]);
+            session = renewed;
+        }
+        // From where it was spent, and a moment ago: a second tab. It gets nothing, and ends nothing.
+        let twin = refresh(&server, &first["refresh_token"]).await;
+        assert_eq!(twin.problem(409), "refresh_token_spent");
+        server.with_token_of(&session).get("/v1/tenant").await.expect(200);
+        // Nonsense, also well-made nonsense about the same session, ends nothing either.
+        let text = session["refresh_token"].as_str().unwrap();
+        let forged = format!("{}{}", &text[..36], &server.sign_in("Acme").await["refresh_token"].as_str().unwrap()[36..]);
+        for bad in [json!(""), json!("tnt_ref_x"), json!(forged), first["access_token"].clone()] {
+            assert_eq!(refresh(&server, &bad).await.problem(401), "unauthenticated");
+        }
+        server.with_token_of(&session).get("/v1/tenant").await.expect(200);
+    }
+}
+
+/// A proxy in front, so that a test can come from anywhere.
+fn behind_a_proxy() -> Starting {
+    Starting::new().set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").without_stock()
+}
+
+async fn from(server: &Server, address: &str, path: &str, body: Value) -> Answer {
+    let nobody = server.nobody();
+    nobody.send(nobody.request("POST", path).header("x-forwarded-for", address).json(&body)).await
+}
+
 #[tokio::test]
-async fn a_forged_or_changed_token_is_refused() {
-    let server = Server::embedded();
-    let good = token(&server).await;
-    let (header, claims) = (part(&good, 0), part(&good, 1));
-    let signature = good.rsplit('.').next().unwrap();
-    let keys = server.nobody().get("/.well-known/jwks.json").await.expect(200);
-    let public = URL_SAFE_NO_PAD.decode(keys["keys"][0]["x"].as_str().unwrap()).unwrap();
-    let with = |value: &Value, key: &str, new: Value| {
-        let mut value = value.clone();
-        value[key] = new;
-        value
-    };
-    let kid = header["kid"].as_str().unwrap().to_owned();
-    let hs = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) };
-    let by_public_key = jsonwebtoken::encode(&hs, &claims, &EncodingKey::from_secret(&public)).unwrap();
-    let stranger = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
-    let pkcs8 = ed25519_dalek::pkcs8::EncodePrivateKey::to_pkcs8_der(&stranger).unwrap();
-    let ed = |kid: Option<String>| {
-        let header = Header { kid, ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(pkcs8.as_bytes())).unwrap()
-    };
-    let forged = [
-        sealed(&header, &with(&claims, "role", json!("admin")), signature),
-        sealed(&header, &with(&claims, "exp", json!(4_102_444_800i64)), signature),
-        sealed(&with(&header, "alg", json!("none")), &claims, ""),
-        sealed(&with(&header, "alg", json!("none")), &claims, signature),
-        sealed(&with(&header, "alg", json!("None")), &claims, ""),
-        sealed(&with(&header, "kid", json!("another")), &claims, signature),
-        sealed(&json!({ "alg": "EdDSA" }), &claims, signature),
-        sealed(&header, &claims, ""),
-        sealed(&header, &claims, &"A".repeat(86)),
-        by_public_key,
-        ed(Some(kid)),
-        ed(None),
-        "a.b.c".to_owned(),
-        "..".to_owned(),
-        format!("{good}x"),
-        format!("{good}.x"),
-    ];
-    server.with(&good).get("/v1/tenant").await.expect(200);
-    for token in forged {
-        let refused = server.with(&token).get("/v1/tenant").await;
-        assert_eq!(refused.problem(401), "unauthenticated", "{token}");
-        assert!(refused.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+async fn a_copied_refresh_token_ends_the_session_for_thief_and_owner() {
+    let server = behind_a_proxy().start();
+    let acme = server.settle("Acme").await;
+    let body = json!({ "email": "owner@acme.example", "password": PASSWORD });
+    let session = from(&server, "203.0.113.1", "/v1/sessions", body).await.expect(200);
+    let copied = json!({ "refresh_token": session["refresh_token"] });
+    let owner = from(&server, "203.0.113.1", "/v1/sessions/refresh", copied.clone()).await.expect(200);
+    server.with_token_of(&owner).get("/v1/tenant").await.expect(200);
+    // Another place, however soon: two hold it.
+    let thief = from(&server, "198.51.100.9", "/v1/sessions/refresh", copied).await;
+    assert_eq!(thief.problem(401), "unauthenticated");
+    assert_eq!(server.with_token_of(&owner).get("/v1/tenant").await.problem(401), "unauthenticated");
+    assert_eq!(refresh(&server, &owner["refresh_token"]).await.problem(401), "unauthenticated");
+    acme.owner.get("/v1/tenant").await.expect(200);
+    let file = rusqlite::Connection::open(server.data_dir().join("control.db")).unwrap();
+    let told: String = file
+        .query_row(
+            "SELECT data FROM events WHERE type = 'session.ended' ORDER BY seq DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["reason"], "token_reused");
+    assert_eq!(told["session_id"], part(owner["access_token"].as_str().unwrap(), 1)["sid"]);
+}
+
+on_each_engine! {
+    async fn of_64_who_bring_one_refresh_token_exactly_one_wins(scene) {
+        let (starting, _database) = scene.starting();
+        let server = starting.without_stock().start();
+        server.settle("Acme").await;
+        let session = server.sign_in("Acme").await;
+        let asked = (0..64).map(|_| refresh(&server, &session["refresh_token"]));
+        let (won, lost): (Vec<_>, Vec<_>) =
+            futures_util::future::join_all(asked).await.into_iter().partition(|answer| answer.status == 200);
+        assert_eq!(won.len(), 1);
+        lost.iter().for_each(|answer| assert_eq!(answer.problem(409), "refresh_token_spent"));
+        let next = refresh(&server, &won[0].json()["refresh_token"]).await.expect(200);
+        server.with_token_of(&next).get("/v1/tenant").await.expect(200);
+    }
+}
+
+on_each_engine! {
+    async fn people_see_their_sessions_and_end_them(scene) {
+        let (starting, _database) = scene.starting();
+        let server = starting.without_stock().start();
+        let (acme, globex) = (server.settle("Acme").await, server.settle("Globex").await);
+        let nobody = server.nobody();
+        let body = json!({ "email": "owner@acme.example", "password": PASSWORD });
+        let phone = nobody.send(nobody.request("POST", "/v1/sessions").header("user-agent", "Phone/1").json(&body)).await.expect(200);
+        let (desk, phone) = (server.sign_in("Acme").await, server.with_token_of(&phone));
+        let desk_id = part(desk["access_token"].as_str().unwrap(), 1)["sid"].clone();
+        let list = phone.get("/v1/me/sessions").await.expect(200);
+        let all = list["data"].as_array().unwrap();
+        assert_eq!(all.len(), 3);
+        assert!(all[0]["id"] == desk_id && all[0]["current"] == false);
+        assert!(all[1]["current"] == true && all[1]["user_agent"] == "Phone/1" && all[1]["kind"] == "member");
+        assert_eq!(all[1]["address"], "127.0.0.1");
+        let page = phone.get("/v1/me/sessions?limit=2").await.expect(200);
+        let rest = phone.get(&format!("/v1/me/sessions?limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await.expect(200);
+        let ids: BTreeSet<_> = [&page, &rest].iter().flat_map(|page| page["data"].as_array().unwrap()).map(|one| one["id"].to_string()).collect();
+        assert_eq!(ids.len(), 3);
+        // Another's is not found; one's own is refused from this answer on.
+        let path = format!("/v1/me/sessions/{}", desk_id.as_str().unwrap());
+        assert_eq!(globex.owner.delete(&path).await.problem(404), "not_found");
+        assert_eq!(globex.owner.delete(&path.replace("/me/", "/tenant/")).await.problem(404), "not_found");
+        phone.delete(&path).await.expect(204);
+        assert_eq!(phone.delete(&path).await.problem(404), "not_found");
+        assert_eq!(server.with_token_of(&desk).get("/v1/tenant").await.problem(401), "unauthenticated");
+        assert_eq!(refresh(&server, &desk["refresh_token"]).await.problem(401), "unauthenticated");
+        // All others.
+        phone.delete("/v1/me/sessions").await.expect(204);
+        assert_eq!(acme.owner.get("/v1/tenant").await.problem(401), "unauthenticated");
+        // An owner ends a member's session; programs and strangers see none.
+        let again = server.sign_in("Acme").await;
+        let list = phone.get("/v1/tenant/sessions").await.expect(200);
+        assert_eq!(list["data"].as_array().unwrap().len(), 2);
+        phone.delete(&format!("/v1/tenant/sessions/{}", list["data"][0]["id"].as_str().unwrap())).await.expect(204);
+        assert_eq!(server.with_token_of(&again).get("/v1/tenant").await.status, 401);
+        assert_eq!(acme.program.get("/v1/me/sessions").await.problem(403), "wrong_credential");
+        // Signing out.
+        phone.delete("/v1/sessions/current").await.expect(204);
+        assert_eq!(phone.get("/v1/tenant").await.problem(401), "unauthenticated");
     }
 }
 
 #[tokio::test]
-async fn a_token_counts_only_in_its_time_here_and_for_this_audience() {
-    let server = Starting::new().set("SECRETS__MASTER_KEY", STANDARD.encode([9; 32])).start();
-    let acme = server.settle("Acme").await;
-    let good =
-        sign_in(&server, json!({ "email": "owner@acme.example", "password": PASSWORD })).await.expect(200);
-    let claims = part(good["access_token"].as_str().unwrap(), 1);
-    let url = format!("sqlite://{}", server.data_dir().join("control.db").display());
-    let db = Db::open(&url, &Options::default()).await.unwrap();
-    let vault = Vault::new(MasterKey::new([9; 32]), vec![]);
-    let tokens =
-        Tokens::load(&db, &vault, &Clock::system(), server.url.clone(), "tenantry".into()).await.unwrap();
-    let now = claims["iat"].as_i64().unwrap();
-    let text = |key: &str| claims[key].as_str().unwrap();
-    let token = |iat: i64, exp: i64, iss: &str, aud: &str| {
-        tokens
-            .sign(&Claims {
-                iss: iss.to_owned(),
-                sub: text("sub").parse().unwrap(),
-                aud: aud.to_owned(),
-                exp,
-                iat,
-                jti: text("jti").parse().unwrap(),
-                tenant_id: acme.id.parse().unwrap(),
-                role: TenantRole::Owner,
-                plan: "free".into(),
-            })
+async fn a_session_ends_unless_it_is_refreshed_and_at_last_in_any_case() {
+    let server = Starting::new()
+        .set("AUTH__REFRESH_TOKEN_TTL_S", 1000)
+        .set("AUTH__SESSION_MAX_S", 2000)
+        .without_stock()
+        .start();
+    server.settle("Acme").await;
+    let session = server.sign_in("Acme").await;
+    let id = part(session["access_token"].as_str().unwrap(), 1)["sid"].clone();
+    let path = server.data_dir().join("control.db");
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    // Time is the store's: what is older there is older.
+    let age = |seconds: i64| {
+        let sql = "UPDATE sessions SET created_at = created_at - ?1, expires_at = expires_at - ?1";
+        file.execute(sql, [seconds * 1_000_000]).unwrap();
+    };
+    let left = || -> i64 {
+        file.query_row("SELECT max((expires_at - used_at) / 1000000) FROM sessions", [], |row| row.get(0))
             .unwrap()
     };
-    let ask = async |token: String| server.with(&token).get("/v1/tenant").await;
-    ask(token(now, now + 900, &server.url, "tenantry")).await.expect(200);
-    let ended = ask(token(now - 1000, now - 100, &server.url, "tenantry")).await;
-    assert_eq!(ended.problem(401), "unauthenticated");
-    assert!(ended.text.contains("expired"), "{}", ended.text);
-    for token in [
-        token(now + 600, now + 900, &server.url, "tenantry"),
-        token(now, now + 900, "https://elsewhere.example", "tenantry"),
-        token(now, now + 900, &server.url, "another service"),
-    ] {
-        assert_eq!(ask(token).await.problem(401), "unauthenticated");
-    }
+    age(900);
+    let session = refresh(&server, &session["refresh_token"]).await.expect(200);
+    assert_eq!(left(), 1000, "it lives on from its last use");
+    age(900);
+    let session = refresh(&server, &session["refresh_token"]).await.expect(200);
+    assert!((190..=200).contains(&left()), "and no longer than it may in all: {}", left());
+    assert!(session["expires_in"].as_u64().unwrap() <= 200, "nor does a token outlive it");
+    age(201);
+    assert_eq!(refresh(&server, &session["refresh_token"]).await.problem(401), "unauthenticated");
+    let fresh = server.with_token_of(&server.sign_in("Acme").await);
+    let list = fresh.get("/v1/me/sessions").await.expect(200);
+    assert!(list["data"].as_array().unwrap().iter().all(|one| one["id"] != id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_session_is_refused_on_every_server() {
+    let database = Pg::newest().fresh_database();
+    let start = || {
+        Starting::new()
+            .on_postgres(&database.url, "schema")
+            .set("SECRETS__MASTER_KEY", "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=")
+            .set("SERVER__PUBLIC_URL", "https://tenantry.example.com")
+            .set("STORE__MAX_CONNECTIONS", 6)
+            .without_stock()
+            .start()
+    };
+    let (one, two) = (start(), start());
+    let acme = one.settle("Acme").await;
+    let here = two.with_token_of(&one.sign_in("Acme").await);
+    here.get("/v1/tenant").await.expect(200);
+    acme.owner.delete("/v1/me/sessions").await.expect(204);
+    eventually("the other to refuse it", || async {
+        (here.get("/v1/tenant").await.status == 401).then_some(())
+    })
+    .await;
+    // A role that changed counts at once where it was changed, and soon elsewhere: without a new token.
+    let there = two.with_token_of(&one.sign_in("Acme").await);
+    let name = json!({ "name": "Acme again" });
+    there.patch("/v1/tenant", name.clone()).await.expect(200);
+    database.run(&["UPDATE memberships SET role = 'viewer'"]);
+    // What changes a role says so in the log; the test says it in its stead.
+    one.sign_in("Acme").await;
+    eventually("the other to know the role", || async {
+        let answer = there.patch("/v1/tenant", name.clone()).await;
+        (answer.status == 403 && answer.problem(403) == "insufficient_role").then_some(())
+    })
+    .await;
 }

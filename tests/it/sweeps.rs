@@ -12,7 +12,7 @@ use crate::world::server::{Answer, Client, Server, Settler, Starting, eventually
 use crate::world::sqlite::Folder;
 
 /// What anybody may call. This list only shrinks, or grows by what is meant for strangers.
-const PUBLIC: [&str; 15] = [
+const PUBLIC: [&str; 19] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
     "GET /healthz",
@@ -21,10 +21,14 @@ const PUBLIC: [&str; 15] = [
     "GET /v1/operations/{operation_id}",
     "GET /v1/operations/{operation_id}/events",
     "GET /v1/plans",
+    "POST /admin/v1/operator-setup",
+    "POST /admin/v1/sessions",
+    "POST /admin/v1/sessions/refresh",
     "POST /v1/invitations/accept",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",
     "POST /v1/sessions",
+    "POST /v1/sessions/refresh",
     "POST /v1/signups",
     "POST /v1/signups/{signup_id}/resend",
     "POST /v1/signups/{signup_id}/verify",
@@ -65,7 +69,11 @@ impl Route {
     /// Which kind of credential it is for.
     fn is_for(&self) -> &'static str {
         match self.path.as_str() {
+            "/admin/v1/sessions/current" => "officer",
+            path if path.starts_with("/admin/v1/me/") => "officer",
             path if path.starts_with("/admin/v1/") => "operator",
+            path if path.starts_with("/v1/me/") || path == "/v1/sessions/current" => "member",
+            path if path.starts_with("/v1/tenant/sessions") => "member",
             "/v1/api-keys/verify" | "/v1/routes/{tenant}" => "service",
             "/v1/query" | "/v1/tenant" | "/v1/me" => "tenant",
             path if path.starts_with("/v1/tenant/") || path.starts_with("/v1/me/") => "tenant",
@@ -165,12 +173,17 @@ struct Ids {
     operation: String,
     user: String,
     invitation: String,
+    session: String,
+    /// Of nobody and of nothing: what happens to these must not happen to the test's own.
+    officer: String,
+    kid: String,
 }
 
 impl Ids {
     async fn of_tenant(settler: &Settler) -> Self {
         let keys = settler.owner.get("/v1/tenant/api-keys").await.expect(200);
         let key = keys["data"][0]["id"].as_str().unwrap().to_owned();
+        let sessions = settler.owner.get("/v1/me/sessions").await.expect(200);
         let me = settler.owner.get("/v1/me").await.expect(200);
         let body = json!({ "email": format!("open@{}.example", settler.slug), "role": "viewer" });
         let invited = settler.owner.post("/v1/tenant/invitations", body).await.expect(201);
@@ -178,6 +191,9 @@ impl Ids {
             tenant: settler.id.clone(),
             key,
             operation: settler.operation.clone(),
+            session: sessions["data"][0]["id"].as_str().unwrap().to_owned(),
+            officer: "oper_01h455vb4pex5vsknk084sn02q".to_owned(),
+            kid: "01h455vb4pex5vsknk084sn02q".to_owned(),
             user: me["id"].as_str().unwrap().to_owned(),
             invitation: invited["id"].as_str().unwrap().to_owned(),
         }
@@ -188,6 +204,9 @@ impl Ids {
             "tenant" => self.tenant.clone(),
             "key_id" => self.key.clone(),
             "operation_id" => self.operation.clone(),
+            "session_id" => self.session.clone(),
+            "operator_id" => self.officer.clone(),
+            "kid" => self.kid.clone(),
             "user_id" => self.user.clone(),
             "invitation_id" => self.invitation.clone(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
@@ -242,6 +261,15 @@ async fn who_has_no_credential_gets_into_nothing_but_the_public_routes() {
         .for_each(|name| assert!(known.iter().any(|one| one == name), "{name} is no route any more"));
 }
 
+/// Whether a caller of this kind may have a route that is for those.
+fn fits(kind: &str, is_for: &str) -> bool {
+    match is_for {
+        "operator" => matches!(kind, "operator" | "officer"),
+        "tenant" => matches!(kind, "member" | "program"),
+        other => kind == other,
+    }
+}
+
 #[tokio::test]
 async fn the_wrong_kind_of_credential_is_told_so_on_every_route() {
     let server = Server::embedded();
@@ -250,11 +278,12 @@ async fn the_wrong_kind_of_credential_is_told_so_on_every_route() {
     let callers = [
         ("operator", server.operator()),
         ("service", service_with_everything(&server).await),
-        ("tenant", acme.owner.clone()),
-        ("tenant", tenant_key_with_everything(&acme).await),
+        ("officer", server.with_token_of(&server.officer("eve@example.com", "admin").await)),
+        ("member", acme.owner.clone()),
+        ("program", tenant_key_with_everything(&acme).await),
     ];
     for route in routes().iter().filter(|route| !route.is_public()) {
-        for (kind, who) in callers.iter().filter(|(kind, _)| *kind != route.is_for()) {
+        for (kind, who) in callers.iter().filter(|(kind, _)| !fits(kind, route.is_for())) {
             let answer = route.call_well(who, &ids).await;
             assert_eq!(answer.status, 403, "{} by {kind}: {}", route.name(), answer.text);
             assert_eq!(answer.problem(403), "wrong_credential", "{} by {kind}", route.name());
@@ -336,10 +365,12 @@ async fn callers(server: &Server) -> (Ids, impl Fn(&Route) -> Client) {
     let ids = Ids::of_tenant(&globex).await;
     let (operator, service, nobody) =
         (server.operator(), service_with_everything(server).await, server.nobody());
+    let officer = server.with_token_of(&server.officer("eve@example.com", "admin").await);
     let of = move |route: &Route| match route.is_for() {
         "operator" => operator.clone(),
+        "officer" => officer.clone(),
         "service" => service.clone(),
-        "tenant" => acme.owner.clone(),
+        "tenant" | "member" => acme.owner.clone(),
         _ => nobody.clone(),
     };
     (ids, of)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::world::postgres::Pg;
 use crate::world::server::{Client, PASSWORD, Server, Settler, Starting, eventually};
 use crate::{in_every_model, on_each_engine};
 
@@ -329,4 +330,39 @@ async fn a_tenant_that_is_still_being_made_can_be_deleted_and_leaves_nothing() {
         .filter(|name| name.ends_with(".db"))
         .collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_meets_other_work_on_its_tenant_waits_for_it_and_does_not_fail() {
+    let database = Pg::newest().fresh_database();
+    let starting = Starting::new().without_stock().on_postgres(&database.url, "schema");
+    let server =
+        starting.set("OPERATIONS__BACKOFF_INITIAL_MS", 60_000).set("OPERATIONS__BACKOFF_MAX_S", 600).start();
+    let acme = server.settle("Acme").await;
+    // Whoever works on a tenant's home takes its row of the map first: so does this.
+    let (holder, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    holder.batch_execute("BEGIN; SELECT FROM tenantry.tenant_role FOR UPDATE").await.unwrap();
+    server.operator().post(&format!("{}/suspend", acme.admin()), json!({})).await.expect(200);
+    let all = format!("/admin/v1/operations?tenant={}&state=running&kind=", acme.id);
+    let at_work = |kind: &'static str| {
+        let (operator, path) = (server.operator(), format!("{all}{kind}"));
+        eventually("the operation to be at work", move || {
+            let (operator, path) = (operator.clone(), path.clone());
+            async move {
+                let found = operator.get(&path).await.expect(200)["data"].as_array().unwrap().clone();
+                let step = |one: &Value| {
+                    one["steps"].as_array()?.iter().find(|step| step["state"] == "running").cloned()
+                };
+                found.iter().find_map(step)
+            }
+        })
+    };
+    at_work("tenant.access").await;
+    let deletion = server.operator().delete(&acme.admin()).await.expect(202);
+    assert_eq!(at_work("tenant.delete").await["name"], "stop_work");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    connection.abort();
+    let done = server.until_done(deletion["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(done["attempt"], 0, "it never failed: {done:#}");
 }

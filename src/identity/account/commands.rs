@@ -7,8 +7,9 @@ use super::store;
 use crate::app::App;
 use crate::auth::{Caller, Verb, Who, password};
 use crate::db::Conn;
-use crate::identity::commands::note_failure;
-use crate::identity::sessions::store::{EndReason, end_of_user_in};
+use crate::identity::proof::{self, Known};
+use crate::identity::sessions::model::EndReason;
+use crate::identity::sessions::store::end_of_user_in;
 use crate::identity::store::User;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -19,9 +20,9 @@ use crate::mail::{self, Letter, LetterKind, NewMail};
 /// How long a notice is worth delivering.
 const NOTICE: std::time::Duration = std::time::Duration::from_secs(3 * 86_400);
 
-/// What is due once a change to a person has committed: letters go out.
-pub fn settled(app: &App, user: UserId) {
-    tracing::debug!(user = %user, "a person's account or membership changed");
+/// What is due once a change to a person has committed: memory forgets how they stood, and letters go out.
+pub async fn settled(app: &App, user: UserId) {
+    app.signed_in.forget_user(user).await;
     app.wake.work();
 }
 
@@ -39,13 +40,9 @@ pub(super) fn person(caller: &Caller) -> Result<(UserId, SessionId)> {
 /// Checks a person's password.
 ///
 /// # Errors
-/// [`Error::Forbidden`] `wrong_password`.
+/// [`Error::Forbidden`] `wrong_password`; [`Error::Limited`] after too many tries.
 pub async fn prove(app: &App, caller: &Caller, user: &User, given: SecretString) -> Result<()> {
-    if password::verify(given, user.password_hash.clone()).await? {
-        return Ok(());
-    }
-    note_failure(app, caller, Some(user)).await;
-    Err(Error::forbidden("wrong_password", "the password is wrong"))
+    proof::again(app, caller, &Known::user(user.id, user.password_hash.clone()), given).await
 }
 
 /// Asks the calling person for their password again, and answers who they are.
@@ -126,6 +123,6 @@ pub async fn change_password(
             set_in(conn, &again, &caller, &found, &hash, Some(session), now)
         })
         .await?;
-    settled(app, id);
+    settled(app, id).await;
     Ok(())
 }

@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::auth::one_time::{self, TRIES};
 use crate::auth::{Caller, Verb};
 use crate::identity::commands::normalise_email;
-use crate::identity::sessions::store::{EndReason, end_of_user_in};
+use crate::identity::sessions::model::EndReason;
+use crate::identity::sessions::store::end_of_user_in;
 use crate::identity::store as people;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::UserId;
@@ -62,7 +63,7 @@ pub async fn request(app: &App, caller: &Caller, given: SecretString, email: &st
                 .map(drop)
         })
         .await?;
-    settled(app, id);
+    settled(app, id).await;
     Ok(())
 }
 
@@ -102,7 +103,7 @@ pub async fn confirm(app: &App, caller: &Caller, code: &str) -> Result<()> {
             Ok(Ok(()))
         })
         .await?;
-    settled(app, id);
+    settled(app, id).await;
     outcome
 }
 

@@ -130,6 +130,6 @@ pub async fn confirm(app: &App, caller: &Caller, token: &str, new: SecretString)
             Ok(user.id)
         })
         .await?;
-    settled(app, user);
+    settled(app, user).await;
     Ok(())
 }

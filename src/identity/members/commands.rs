@@ -12,7 +12,8 @@ use crate::auth::{Caller, Verb, Who};
 use crate::db::Conn;
 use crate::http::IfMatch;
 use crate::identity::account;
-use crate::identity::sessions::store::{EndReason, end_of_user_in};
+use crate::identity::sessions::model::EndReason;
+use crate::identity::sessions::store::end_of_user_in;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, UserId};
@@ -31,9 +32,9 @@ pub fn acting_in(conn: &mut Conn, caller: &Caller, tenant: TenantId) -> Result<A
             Some(TenantRole::Admin) => Ok(Acting::Admin),
             _ => Err(gone()),
         },
-        Who::Operator { .. } | Who::System(_) => Ok(Acting::Owner),
+        Who::Operator { .. } | Who::OperatorUser { .. } | Who::System(_) => Ok(Acting::Owner),
         Who::TenantKey { .. } => Ok(Acting::Key),
-        Who::Anonymous | Who::Service { .. } => Err(gone()),
+        Who::Anonymous | Who::Service { .. } | Who::Impersonator { .. } => Err(gone()),
     }
 }
 
@@ -105,7 +106,7 @@ pub async fn change_role(
             Ok(member)
         })
         .await?;
-    account::settled(app, user);
+    account::settled(app, user).await;
     Ok(member)
 }
 
@@ -135,7 +136,7 @@ pub async fn remove(app: &App, caller: &Caller, user: UserId, if_match: IfMatch)
             log::append_in(conn, &caller, now, NewEvent::of(tenant, kind, data)).map(drop)
         })
         .await?;
-    account::settled(app, user);
+    account::settled(app, user).await;
     Ok(())
 }
 
@@ -169,7 +170,7 @@ pub async fn transfer(app: &App, caller: &Caller, to: UserId, password: SecretSt
             Ok(heir)
         })
         .await?;
-    account::settled(app, from);
-    account::settled(app, to);
+    account::settled(app, from).await;
+    account::settled(app, to).await;
     Ok(member)
 }

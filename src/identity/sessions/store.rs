@@ -1,47 +1,53 @@
-//! The table of sessions.
+//! The tables of sessions and of their refresh tokens.
+
+use std::time::Duration;
 
 use diesel::prelude::*;
 
+use super::model::{EndReason, SessionKind, SessionView, Visit};
+use crate::auth::caller::TenantRole;
+use crate::auth::secret_key::KeyHash;
 use crate::db::Conn;
-use crate::db::schema::sessions;
+use crate::db::schema::{refresh_tokens, sessions};
 use crate::kernel::clock::Ts;
-use crate::kernel::error::Result;
-use crate::kernel::id::{SessionId, TenantId, UserId};
-use crate::words;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::{OperatorUserId, SessionId, TenantId, UserId};
+use crate::kernel::page::{Page, PageRequest};
 
-words! {
-    /// Why a session ended.
-    EndReason as "SessionEndReason", "reason of a session's end" {
-        /// Its person signed out.
-        SignedOut = "signed_out",
-        /// Its person, or an administrator of the tenant, ended it.
-        Revoked = "revoked",
-        /// A spent refresh token came back: somebody else may hold a copy.
-        TokenReused = "token_reused",
-        /// The password was changed or reset.
-        PasswordChanged = "password_changed",
-        /// The address was changed.
-        EmailChanged = "email_changed",
-        /// The person is no longer a member.
-        MemberRemoved = "member_removed",
-    }
-}
+/// How long the record of an ended session is kept.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// Open sessions of one person; older ones make room.
+const MOST_OPEN: i64 = 100;
+/// Rows that one look removes at most.
+const SWEEP: i64 = 1_000;
 
 /// A session's record.
 #[derive(Queryable, Selectable, Insertable, Clone, Debug)]
 #[diesel(table_name = sessions)]
 pub struct SessionRow {
-    /// Its id, the `jti` of its access tokens.
+    /// Its id, the `sid` of its access tokens.
     pub id: SessionId,
-    /// The person.
-    pub user_id: UserId,
-    /// The tenant they signed in to.
-    pub tenant_id: TenantId,
-    /// Where they signed in from.
+    /// Whose it is.
+    pub kind: SessionKind,
+    /// The person, or the one in whose stead it is.
+    pub user_id: Option<UserId>,
+    /// The tenant; none for an operator's own.
+    pub tenant_id: Option<TenantId>,
+    /// The operator whose own it is.
+    pub operator_id: Option<OperatorUserId>,
+    /// The role of a visit that is not in one member's stead.
+    pub role: Option<TenantRole>,
+    /// The kind of operator who visits.
+    pub actor_kind: Option<String>,
+    /// The operator who visits.
+    pub actor_id: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Where it was last used from.
     pub address: Option<String>,
     /// With what.
     pub user_agent: Option<String>,
-    /// When they signed in.
+    /// Since when.
     pub created_at: Ts,
     /// When it was last refreshed.
     pub used_at: Ts,
@@ -53,6 +59,46 @@ pub struct SessionRow {
     pub end_reason: Option<EndReason>,
 }
 
+impl SessionRow {
+    /// Whether it is open at `now`.
+    pub fn is_open(&self, now: Ts) -> bool {
+        self.ended_at.is_none() && self.expires_at > now
+    }
+
+    /// As people see it.
+    pub fn view(self, current: Option<SessionId>) -> SessionView {
+        let impersonation = self.actor_id.map(|operator| Visit {
+            operator,
+            role: self.role,
+            reason: self.reason.unwrap_or_default(),
+        });
+        SessionView {
+            id: self.id,
+            kind: self.kind,
+            user_id: self.user_id,
+            tenant_id: self.tenant_id,
+            address: self.address,
+            user_agent: self.user_agent,
+            created_at: self.created_at,
+            used_at: self.used_at,
+            expires_at: self.expires_at,
+            current: current == Some(self.id),
+            impersonation,
+        }
+    }
+}
+
+/// Whose sessions are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Of {
+    /// A person's, in all their tenants.
+    User(UserId),
+    /// All in a tenant.
+    Tenant(TenantId),
+    /// An operator's own.
+    Operator(OperatorUserId),
+}
+
 /// Writes a new session.
 ///
 /// # Errors
@@ -62,8 +108,111 @@ pub fn insert(conn: &mut Conn, session: SessionRow) -> Result<()> {
     Ok(())
 }
 
-/// Ends a person's open sessions, in one tenant or in all, but for `except`; answers which ones ended, for
-/// the caller's event.
+/// Reads a session.
+///
+/// # Errors
+/// The store's.
+pub fn find(conn: &mut Conn, id: SessionId) -> Result<Option<SessionRow>> {
+    sessions::table.find(id).select(SessionRow::as_select()).first(conn).optional().map_err(Into::into)
+}
+
+/// The open sessions of a person in person, newest first, up to twice as many as are kept open.
+///
+/// # Errors
+/// The store's.
+pub fn open_of(conn: &mut Conn, of: Of, now: Ts) -> Result<Vec<SessionRow>> {
+    let query = sessions::table
+        .select(SessionRow::as_select())
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now))
+        .into_boxed();
+    let query = match of {
+        Of::User(user) => query.filter(sessions::user_id.eq(user)),
+        Of::Tenant(tenant) => query.filter(sessions::tenant_id.eq(tenant)),
+        Of::Operator(operator) => query.filter(sessions::operator_id.eq(operator)),
+    };
+    query
+        .order((sessions::created_at.desc(), sessions::id.desc()))
+        .limit(MOST_OPEN * 2)
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// A page of the open sessions, newest first.
+///
+/// # Errors
+/// The store's.
+pub fn page(
+    conn: &mut Conn,
+    of: Of,
+    current: Option<SessionId>,
+    now: Ts,
+    request: PageRequest,
+) -> Result<Page<SessionView>> {
+    let query = sessions::table
+        .select(SessionRow::as_select())
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now))
+        .into_boxed();
+    let mut query = match of {
+        Of::User(user) => query.filter(sessions::user_id.eq(user)),
+        Of::Tenant(tenant) => query.filter(sessions::tenant_id.eq(tenant)),
+        Of::Operator(operator) => query.filter(sessions::operator_id.eq(operator)),
+    };
+    if let Some((at, id)) = request.after {
+        let id = SessionId::from_uuid(id);
+        query = query
+            .filter(sessions::created_at.lt(at).or(sessions::created_at.eq(at).and(sessions::id.lt(id))));
+    }
+    let rows: Vec<SessionRow> =
+        query.order((sessions::created_at.desc(), sessions::id.desc())).limit(request.fetch()).load(conn)?;
+    let page = Page::cut(rows, request, |row: &SessionRow| (row.created_at, row.id.uuid()));
+    Ok(page.map(|row| row.view(current)))
+}
+
+/// The oldest open sessions of a person that must make room for one more.
+///
+/// # Errors
+/// The store's.
+pub fn beyond_most(conn: &mut Conn, of: Of, now: Ts) -> Result<Vec<SessionRow>> {
+    let keep = usize::try_from(MOST_OPEN - 1).unwrap_or(usize::MAX);
+    let mut open = open_of(conn, of, now)?;
+    open.retain(|row| row.kind != SessionKind::Impersonation);
+    Ok(open.into_iter().skip(keep).collect())
+}
+
+/// The addresses that a person's sessions since `since` were used from.
+///
+/// # Errors
+/// The store's.
+pub fn addresses_of(conn: &mut Conn, of: Of, since: Ts) -> Result<Vec<String>> {
+    let query = sessions::table
+        .select(sessions::address)
+        .filter(sessions::used_at.gt(since))
+        .filter(sessions::kind.ne(SessionKind::Impersonation))
+        .into_boxed();
+    let query = match of {
+        Of::User(user) => query.filter(sessions::user_id.eq(user)),
+        Of::Tenant(tenant) => query.filter(sessions::tenant_id.eq(tenant)),
+        Of::Operator(operator) => query.filter(sessions::operator_id.eq(operator)),
+    };
+    let found: Vec<Option<String>> = query.order(sessions::used_at.desc()).limit(100).load(conn)?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Ends an open session; false when it had ended.
+///
+/// # Errors
+/// The store's.
+pub fn end(conn: &mut Conn, id: SessionId, reason: EndReason, now: Ts) -> Result<bool> {
+    let rows = diesel::update(sessions::table.find(id).filter(sessions::ended_at.is_null()))
+        .set((sessions::ended_at.eq(Some(now)), sessions::end_reason.eq(Some(reason))))
+        .execute(conn)?;
+    Ok(rows == 1)
+}
+
+/// Ends a person's open sessions, in one tenant or in all, but for `except`, and visits in their stead with
+/// them; answers which ones ended, for the caller's event.
 ///
 /// # Errors
 /// The store's.
@@ -89,7 +238,7 @@ pub fn end_of_user_in(
     }
     let ids: Vec<SessionId> = open.load(conn)?;
     diesel::update(sessions::table.filter(sessions::id.eq_any(ids.clone())))
-        .set((sessions::ended_at.eq(now), sessions::end_reason.eq(reason)))
+        .set((sessions::ended_at.eq(Some(now)), sessions::end_reason.eq(Some(reason))))
         .execute(conn)?;
     Ok(ids)
 }
@@ -103,11 +252,153 @@ pub fn remove_of_user(conn: &mut Conn, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// The open visits of an operator, by the text of their id.
+///
+/// # Errors
+/// The store's.
+pub fn visits_of(conn: &mut Conn, actor: &str, now: Ts) -> Result<Vec<SessionRow>> {
+    sessions::table
+        .select(SessionRow::as_select())
+        .filter(sessions::actor_id.eq(actor))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now))
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// Visits whose time is over and which nobody has ended.
+///
+/// # Errors
+/// The store's.
+pub fn visits_over(conn: &mut Conn, now: Ts) -> Result<Vec<SessionRow>> {
+    sessions::table
+        .select(SessionRow::as_select())
+        .filter(sessions::kind.eq(SessionKind::Impersonation))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.le(now))
+        .limit(SWEEP)
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// Notes that a session was refreshed.
+///
+/// # Errors
+/// The store's.
+pub fn refreshed(
+    conn: &mut Conn,
+    id: SessionId,
+    address: Option<&str>,
+    agent: Option<&str>,
+    now: Ts,
+    expires_at: Ts,
+) -> Result<()> {
+    diesel::update(sessions::table.find(id))
+        .set((
+            sessions::used_at.eq(now),
+            sessions::expires_at.eq(expires_at),
+            sessions::address.eq(address),
+            sessions::user_agent.eq(agent),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// A refresh token's record.
+#[derive(Queryable, Clone, Debug)]
+pub struct RefreshRow {
+    /// The session it renews.
+    pub session_id: SessionId,
+    /// When it was spent.
+    pub spent_at: Option<Ts>,
+    /// From where.
+    pub spent_from: Option<String>,
+}
+
+/// Writes a new refresh token.
+///
+/// # Errors
+/// The store's.
+pub fn insert_refresh(conn: &mut Conn, hash: &KeyHash, session: SessionId, now: Ts) -> Result<()> {
+    diesel::insert_into(refresh_tokens::table)
+        .values((
+            refresh_tokens::hash.eq(hash.to_vec()),
+            refresh_tokens::session_id.eq(session),
+            refresh_tokens::created_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Finds a refresh token. Its row is locked on PostgreSQL, so that of many who bring it at once one goes on
+/// and the others see it spent.
+///
+/// # Errors
+/// The store's.
+pub fn refresh_by_hash(conn: &mut Conn, hash: &KeyHash) -> Result<Option<RefreshRow>> {
+    let query = refresh_tokens::table.filter(refresh_tokens::hash.eq(hash.to_vec())).select((
+        refresh_tokens::session_id,
+        refresh_tokens::spent_at,
+        refresh_tokens::spent_from,
+    ));
+    match conn {
+        Conn::Sqlite(c) => query.first(c).optional(),
+        Conn::Postgres(c) => query.for_update().first(c).optional(),
+    }
+    .map_err(Into::into)
+}
+
+/// Spends a refresh token.
+///
+/// # Errors
+/// [`Error::Unavailable`] (run again) when somebody else spent it meanwhile.
+pub fn spend(conn: &mut Conn, hash: &KeyHash, from: Option<&str>, now: Ts) -> Result<()> {
+    let fresh = refresh_tokens::table
+        .filter(refresh_tokens::hash.eq(hash.to_vec()))
+        .filter(refresh_tokens::spent_at.is_null());
+    let rows = diesel::update(fresh)
+        .set((refresh_tokens::spent_at.eq(Some(now)), refresh_tokens::spent_from.eq(from)))
+        .execute(conn)?;
+    if rows == 1 { Ok(()) } else { Err(Error::contended("a refresh token was spent meanwhile")) }
+}
+
+/// Removes sessions long over and tokens spent longer ago than one lives: a bounded number at a time.
+///
+/// # Errors
+/// The store's.
+pub fn tidy(conn: &mut Conn, now: Ts, token_ttl: Duration) -> Result<()> {
+    let Some(over) = before(now, REMEMBERED) else { return Ok(()) };
+    let old: Vec<SessionId> =
+        sessions::table.select(sessions::id).filter(sessions::expires_at.lt(over)).limit(SWEEP).load(conn)?;
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(conn)?;
+    let Some(spent) = before(now, token_ttl) else { return Ok(()) };
+    let old: Vec<Vec<u8>> = refresh_tokens::table
+        .select(refresh_tokens::hash)
+        .filter(refresh_tokens::spent_at.lt(spent))
+        .limit(SWEEP)
+        .load(conn)?;
+    diesel::delete(refresh_tokens::table.filter(refresh_tokens::hash.eq_any(old))).execute(conn)?;
+    Ok(())
+}
+
+fn before(now: Ts, by: Duration) -> Option<Ts> {
+    Ts::from_micros(now.micros().saturating_sub(i64::try_from(by.as_micros()).ok()?))
+}
+
 /// Removes a tenant's sessions.
 ///
 /// # Errors
 /// The store's.
 pub fn remove_of_tenant(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     diesel::delete(sessions::table.filter(sessions::tenant_id.eq(tenant))).execute(conn)?;
+    Ok(())
+}
+
+/// Removes an operator's own sessions.
+///
+/// # Errors
+/// The store's.
+pub fn remove_of_operator(conn: &mut Conn, operator: OperatorUserId) -> Result<()> {
+    diesel::delete(sessions::table.filter(sessions::operator_id.eq(operator))).execute(conn)?;
     Ok(())
 }

@@ -83,6 +83,10 @@ pub struct Caps {
     pub bytes: usize,
     /// Longest run of the statement, connecting and queueing not counted.
     pub timeout: Duration,
+    /// By how much the process may grow meanwhile, on SQLite, whose engine is in it.
+    pub memory_bytes: u64,
+    /// The largest file of a tenant on SQLite.
+    pub file_bytes: u64,
 }
 
 /// A column of an answer.

@@ -12,7 +12,13 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::world::postgres::{Pg, TestDatabase};
 
-pub const CAPS: Caps = Caps { rows: 1_000, bytes: 1 << 20, timeout: Duration::from_secs(10) };
+pub const CAPS: Caps = Caps {
+    rows: 1_000,
+    bytes: 1 << 20,
+    timeout: Duration::from_secs(10),
+    memory_bytes: 256 << 20,
+    file_bytes: 1 << 30,
+};
 
 pub const SETTINGS: Settings = Settings {
     max_connections: 8,

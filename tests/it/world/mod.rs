@@ -5,6 +5,7 @@ pub mod mail;
 pub mod postgres;
 pub mod server;
 pub mod sqlite;
+pub mod strangers;
 
 use server::{Server, Starting};
 
@@ -22,6 +23,17 @@ pub fn own_migrations() -> tempfile::TempDir {
         }
     }
     folder
+}
+
+/// A copy of the example's migrations and one more that no lint can see the fault of.
+pub fn broken_migrations() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = own_migrations();
+    let broken = folder.path().join("0003_broken");
+    std::fs::create_dir(&broken).unwrap();
+    let up = broken.join("up.sql");
+    let sql = "-- Sorts notebooks.\n\nCREATE INDEX sorted ON notebooks (tenant_id, no_such_column);\n";
+    std::fs::write(&up, sql).unwrap();
+    (folder, up)
 }
 
 /// Where a story plays: an engine and an isolation model, on a store and a cluster of its own.

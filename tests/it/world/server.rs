@@ -47,6 +47,11 @@ impl Starting {
             ("OPERATIONS__BACKOFF_INITIAL_MS", "50".to_owned()),
             ("OPERATIONS__BACKOFF_MAX_S", "1".to_owned()),
             ("TENANCY__DELETE_GRACE_S", "0".to_owned()),
+            // All tests come from one address; those about these bounds set their own.
+            ("THROTTLE__SIGNUPS_PER_ADDRESS", "1000000".to_owned()),
+            ("THROTTLE__TRIES_PER_ADDRESS", "1000000".to_owned()),
+            ("THROTTLE__TRIES_PER_ACCOUNT_AND_ADDRESS", "1000000".to_owned()),
+            ("THROTTLE__TRIES_PER_ACCOUNT", "1000000".to_owned()),
         ] {
             settings.insert(key.to_owned(), value);
         }
@@ -161,6 +166,11 @@ impl Server {
         assert!(sent.success());
         let status = wait_for(Duration::from_secs(60), "the server to end", || child.try_wait().unwrap());
         status.success()
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
     }
 
     /// Disarms the failpoint for the next start.
@@ -463,6 +473,28 @@ impl Server {
             key,
             operation: operation.to_owned(),
         }
+    }
+
+    /// Signs the owner of `settle`'s tenant of this name in; what sign-in answers.
+    pub async fn sign_in(&self, name: &str) -> Value {
+        let email = format!("owner@{}.example", name.to_lowercase());
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.nobody().post("/v1/sessions", body).await.expect(200)
+    }
+
+    /// An operator who is a person with this address and role, set up with [`PASSWORD`]; what sign-in answers.
+    pub async fn officer(&self, email: &str, role: &str) -> Value {
+        let body = json!({ "email": email, "role": role });
+        let made = self.operator().post("/admin/v1/operator-users", body).await.expect(201);
+        let body = json!({ "token": made["setup_token"], "password": PASSWORD });
+        self.nobody().post("/admin/v1/operator-setup", body).await.expect(200);
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.nobody().post("/admin/v1/sessions", body).await.expect(200)
+    }
+
+    /// A client with the access token of what a sign-in answered.
+    pub fn with_token_of(&self, session: &Value) -> Client {
+        self.with(session["access_token"].as_str().unwrap())
     }
 
     /// Creates a tenant as an operator and waits until it is active.

@@ -3,6 +3,7 @@
 use rusqlite::ffi;
 
 use crate::kernel::error::{Error, SqlProblem};
+use crate::placement::door::Caps;
 
 /// That the tenant's file cannot be opened or read.
 pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
@@ -10,7 +11,7 @@ pub(super) fn unreachable(cause: impl std::fmt::Display) -> Error {
 }
 
 /// What a caller reads when a statement failed.
-pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
+pub(super) fn told(error: rusqlite::Error, caps: Caps, read_only: bool) -> Error {
     let (error, message, position) = match error {
         rusqlite::Error::SqliteFailure(error, message) => {
             (error, message.unwrap_or_else(|| error.to_string()), None)
@@ -30,6 +31,8 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
             return problem("55P03", "another write to this tenant's data did not end in time", None, None);
         }
+        ffi::SQLITE_FULL => return full(caps),
+        ffi::SQLITE_NOMEM => return starved(),
         _ => {}
     }
     let sqlstate = sqlstate(code, &message);
@@ -37,6 +40,24 @@ pub(super) fn told(error: rusqlite::Error, read_only: bool) -> Error {
         (sqlstate == "42501" && read_only).then(|| "this caller may only read this tenant's data".to_owned());
     let sqlstate = if hint.is_some() { "25006" } else { sqlstate };
     problem(sqlstate, &message, hint, position)
+}
+
+/// That the file may not grow any more.
+fn full(caps: Caps) -> Error {
+    let message = format!(
+        "the tenant's database is full: it has reached its limit of {} bytes, or its disk has no more room",
+        caps.file_bytes
+    );
+    let hint = "delete what is not needed, or ask the operator for more room";
+    problem("53100", &message, Some(hint.to_owned()), None)
+}
+
+/// That a statement took too much memory.
+pub(super) fn starved() -> Error {
+    let hint = "make it return or sort less; a statement that needs little may have met another one's hunger, and \
+         can be tried again";
+    let message = "the server's memory ran short while the statement ran, which was stopped";
+    problem("53200", message, Some(hint.to_owned()), None)
 }
 
 /// The engine's byte offset as a character's number, from 1; it is negative when there is none.
@@ -88,8 +109,6 @@ fn sqlstate(code: i32, message: &str) -> &'static str {
             ffi::SQLITE_READONLY => "25006",
             ffi::SQLITE_INTERRUPT => "57014",
             ffi::SQLITE_TOOBIG => "54000",
-            ffi::SQLITE_FULL => "53100",
-            ffi::SQLITE_NOMEM => "53200",
             ffi::SQLITE_MISMATCH => "42804",
             ffi::SQLITE_SCHEMA => "40001",
             ffi::SQLITE_ERROR => by_message(message),

@@ -5,12 +5,13 @@
 //! looks at. Calls block and belong on a thread for blocking work.
 //!
 //! `open` the connection · `rules` the authorizer · `run` one statement · `value` JSON both ways ·
-//! `fault` errors · `text` functions of bounded time
+//! `fault` errors · `text` functions of bounded time · `memory` what a statement may hold
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 mod fault;
+mod memory;
 mod open;
 mod rules;
 mod run;

@@ -10,9 +10,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
-use super::{fault, rules, text};
+use super::{fault, memory, rules, text};
 use crate::kernel::entropy;
 use crate::kernel::error::Result;
+use crate::placement::door::Caps;
 
 /// Longest text or blob that a statement may build, in bytes (4 MiB): what one careless expression can
 /// take of the process's memory, and of time, since a function's single call cannot be interrupted.
@@ -31,6 +32,8 @@ pub(crate) struct Link {
     /// What the authorizer lets through at present; see [`rules`].
     pub(super) mode: Arc<AtomicU8>,
     pub(super) unclean: bool,
+    /// The caps that the connection was last set to.
+    pub(super) caps: Option<Caps>,
 }
 
 impl Link {
@@ -47,9 +50,11 @@ impl Link {
         let path = std::path::absolute(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
+        // What a statement sorts or sets aside is in memory, where it counts towards its allowance.
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA recursive_triggers = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
+             PRAGMA recursive_triggers = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; \
+             PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
         )?;
         for (setting, value) in [
             (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
@@ -82,7 +87,30 @@ impl Link {
         let asked = Arc::clone(&mode);
         db.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| rules::judge(&asked, &context)))?;
         db.set_prepared_statement_cache_capacity(8);
-        Ok(Self { db, mode, unclean: false })
+        Ok(Self { db, mode, unclean: false, caps: None })
+    }
+
+    /// Sets the engine's own limits: the file's size, and for the process what SQLite may take in all, which
+    /// can only be lowered.
+    pub(super) fn limit(&mut self, caps: Caps) -> Result<()> {
+        if self.caps != Some(caps) {
+            self.set_limits(caps).map_err(|error| fault::told(error, caps, false))?;
+            self.caps = Some(caps);
+        }
+        Ok(())
+    }
+
+    fn set_limits(&self, caps: Caps) -> rusqlite::Result<()> {
+        let page: i64 = self.db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = i64::try_from(caps.file_bytes).unwrap_or(i64::MAX) / page.max(1);
+        // A file that is larger already keeps its size and may not grow.
+        self.db.query_row(
+            &format!("PRAGMA max_page_count = {}", pages.clamp(1, 4_294_967_294)),
+            [],
+            |_| Ok(()),
+        )?;
+        let heap = caps.memory_bytes.saturating_add(memory::ENGINE_ROOM).min(i64::MAX.unsigned_abs());
+        self.db.query_row(&format!("PRAGMA hard_heap_limit = {heap}"), [], |_| Ok(()))
     }
 
     /// Whether the connection may take another statement.

@@ -10,12 +10,13 @@ use rusqlite::{Batch, Connection};
 
 use super::open::Link;
 use super::value::{self, Declared};
-use super::{fault, rules};
+use super::{fault, memory, rules};
 use crate::kernel::error::{Error, Result};
 use crate::placement::door::{Access, Answer, Caps, Column, Row, Statement, gate, param, timed_out};
 
-/// Steps of SQLite's machine between two looks at the clock and the stop button.
-const STEPS: i32 = 1_000;
+/// Steps of SQLite's machine between two looks at the clock, the stop button and the memory. One step may
+/// make a value of some MiB, so that a thousand of them would be too far apart.
+const STEPS: i32 = 50;
 
 impl Link {
     /// Runs one statement; ends early when `stop` is set or the time is up. Blocks.
@@ -27,19 +28,32 @@ impl Link {
         stop: Arc<AtomicBool>,
     ) -> Result<Answer> {
         let deadline = Instant::now().checked_add(caps.timeout);
-        let over = move || stop.load(Ordering::Relaxed) || deadline.is_some_and(|end| Instant::now() >= end);
-        let watch = over.clone();
+        let late = move |now| stop.load(Ordering::Relaxed) || deadline.is_some_and(|end| now >= end);
+        let (is_late, starved) = (late.clone(), Arc::new(AtomicBool::new(false)));
+        let (mut memory, starving) = (memory::Watch::new(caps.memory_bytes), Arc::clone(&starved));
+        let over = move || {
+            let now = Instant::now();
+            if memory.is_over(now) {
+                starving.store(true, Ordering::Relaxed);
+            }
+            starving.load(Ordering::Relaxed) || late(now)
+        };
         self.unclean = true;
+        self.limit(caps)?;
         let out =
             self.db.busy_timeout(caps.timeout).and_then(|()| self.db.progress_handler(STEPS, Some(over)));
         let out = out
-            .map_err(|error| fault::told(error, false))
+            .map_err(|error| fault::told(error, caps, false))
             .and_then(|()| self.transact(statement, access, caps));
         let cleared = self.db.progress_handler(0, None::<fn() -> bool>);
         self.unclean = cleared.is_err() || !self.db.is_autocommit();
         match out {
+            Err(Error::Sql(problem)) if problem.sqlstate == "57014" && starved.load(Ordering::Relaxed) => {
+                Err(fault::starved())
+            }
             Err(Error::Sql(problem))
-                if problem.sqlstate == "57014" || (problem.sqlstate == "55P03" && watch()) =>
+                if problem.sqlstate == "57014"
+                    || (problem.sqlstate == "55P03" && is_late(Instant::now())) =>
             {
                 Err(timed_out(caps.timeout))
             }
@@ -54,7 +68,10 @@ impl Link {
             return self.fenced(rules::READ, || run(&self.db, &statement.sql, &params, access, caps));
         }
         let ours = |sql| {
-            self.db.prepare_cached(sql).and_then(|mut it| it.execute([])).map_err(|e| fault::told(e, false))
+            self.db
+                .prepare_cached(sql)
+                .and_then(|mut it| it.execute([]))
+                .map_err(|e| fault::told(e, caps, false))
         };
         ours("BEGIN IMMEDIATE")?;
         let done = self.fenced(rules::WRITE, || run(&self.db, &statement.sql, &params, access, caps));
@@ -81,7 +98,7 @@ impl Link {
 }
 
 fn run(db: &Connection, sql: &str, params: &[Value], access: Access, caps: Caps) -> Result<Answer> {
-    let told = |error| fault::told(error, access == Access::Read);
+    let told = |error| fault::told(error, caps, access == Access::Read);
     let mut batch = Batch::new(db, sql);
     let Some(mut statement) = batch.next().map_err(told)? else {
         return Err(Error::refused("empty_statement", "the text holds no statement"));
@@ -101,7 +118,7 @@ fn run(db: &Connection, sql: &str, params: &[Value], access: Access, caps: Caps)
     if access == Access::Read && !statement.readonly() {
         return Err(fault::read_only());
     }
-    bind(&mut statement, params)?;
+    bind(&mut statement, params, caps)?;
     let mut columns: Vec<Column> = statement
         .columns()
         .iter()
@@ -121,11 +138,16 @@ fn run(db: &Connection, sql: &str, params: &[Value], access: Access, caps: Caps)
             // A change is carried on to its end, whoever reads it.
             if is_change { continue } else { break }
         }
+        let room = caps.bytes.saturating_sub(used);
         let mut json = vec![b'['];
         for (at, (column, declared)) in columns.iter_mut().zip(&shown).enumerate() {
             let value = row.get_ref(at).map_err(told)?;
             if column.type_name.is_empty() {
                 column.type_name.push_str(value::class(value).unwrap_or(""));
+            }
+            // What is left out is not made: a row may have many large values.
+            if json.len() > room {
+                continue;
             }
             if at > 0 {
                 json.push(b',');
@@ -153,7 +175,7 @@ fn run(db: &Connection, sql: &str, params: &[Value], access: Access, caps: Caps)
 
 /// `$2` and `?2` are the second value wherever they stand, as on PostgreSQL; SQLite itself would count
 /// `$`-names by their first appearance.
-fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()> {
+fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value], caps: Caps) -> Result<()> {
     let mut wanted = 0usize;
     for index in 1..=statement.parameter_count() {
         let number = statement
@@ -164,7 +186,7 @@ fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()>
             .unwrap_or(index);
         wanted = wanted.max(number);
         if let Some(value) = params.get(number.saturating_sub(1)) {
-            statement.raw_bind_parameter(index, value).map_err(|error| fault::told(error, false))?;
+            statement.raw_bind_parameter(index, value).map_err(|error| fault::told(error, caps, false))?;
         }
     }
     if wanted == params.len() { Ok(()) } else { Err(param::wrong_count(wanted, params.len())) }

@@ -1,0 +1,123 @@
+//! Proving who one is: a password, and a second factor where the person has set one up.
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::attempts;
+use super::factors::commands as factors;
+use super::sessions::store::Of;
+use crate::app::App;
+use crate::auth::{Caller, password};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::{OperatorUserId, PersonId, UserId};
+use crate::log::{self, NewEvent};
+
+/// What a person brings.
+pub struct Proof {
+    /// The password.
+    pub password: SecretString,
+    /// The code that their authenticator shows.
+    pub totp: Option<String>,
+    /// One of their recovery codes instead.
+    pub recovery_code: Option<SecretString>,
+}
+
+/// A person whom an address was found to belong to.
+#[derive(Clone)]
+pub struct Known {
+    /// As sessions know them.
+    pub of: Of,
+    /// As factors know them.
+    pub person: PersonId,
+    /// What their password is compared with.
+    pub password_hash: Option<String>,
+}
+
+impl Known {
+    /// A member.
+    #[must_use]
+    pub fn user(user: UserId, password_hash: Option<String>) -> Self {
+        Self { of: Of::User(user), person: user.into(), password_hash }
+    }
+
+    /// An operator.
+    #[must_use]
+    pub fn operator(operator: OperatorUserId, password_hash: Option<String>) -> Self {
+        Self { of: Of::Operator(operator), person: operator.into(), password_hash }
+    }
+}
+
+/// Whether `given` proves the account `name` to be the caller's. It takes as long, and is bounded alike, for an
+/// account that does not exist.
+///
+/// # Errors
+/// [`Error::Limited`] after too many tries; with the right password [`Error::Challenge`]
+/// `second_factor_required` or `second_factor_invalid`.
+pub async fn check(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    known: Option<&Known>,
+    given: Proof,
+) -> Result<bool> {
+    let of = known.map(|known| known.of);
+    let tries = attempts::begin(app, caller, name, of).await?;
+    let stored = known.and_then(|known| known.password_hash.clone());
+    let right = password::verify(given.password, stored).await?;
+    let Some(known) = known.filter(|_| right) else {
+        note_refusal(app, caller, of, "password").await;
+        return Ok(false);
+    };
+    if factors::is_on(app, known.person).await? {
+        if given.totp.is_none() && given.recovery_code.is_none() {
+            tries.succeeded();
+            return Err(Error::Challenge {
+                code: "second_factor_required",
+                detail: "send `totp` with the code of your authenticator, or `recovery_code`".into(),
+            });
+        }
+        let codes = attempts::begin_factor(app, caller, name, of).await?;
+        if !factors::matches(app, caller, known, given.totp, given.recovery_code).await? {
+            note_refusal(app, caller, of, "second_factor").await;
+            return Err(Error::Challenge {
+                code: "second_factor_invalid",
+                detail: "the code is wrong, over, or was used before".into(),
+            });
+        }
+        codes.succeeded();
+    }
+    tries.succeeded();
+    Ok(true)
+}
+
+/// Makes sure that whoever holds a member's or operator's token knows their password too.
+///
+/// # Errors
+/// [`Error::Forbidden`] `wrong_password`; [`Error::Limited`].
+pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretString) -> Result<()> {
+    let tries = attempts::begin(app, caller, &known.person.to_string(), Some(known.of)).await?;
+    if !password::verify(given, known.password_hash.clone()).await? {
+        note_refusal(app, caller, Some(known.of), "password").await;
+        return Err(Error::forbidden("wrong_password", "the password is wrong"));
+    }
+    tries.succeeded();
+    Ok(())
+}
+
+/// A wrong proof against a known person is a fact worth keeping; it must not change the answer.
+async fn note_refusal(app: &App, caller: &Caller, of: Option<Of>, what: &'static str) {
+    let event = match of {
+        Some(Of::User(user)) => {
+            NewEvent::global("session.refused", json!({ "user_id": user, "wrong": what }))
+        }
+        Some(Of::Operator(user)) => {
+            NewEvent::global("operator_session.refused", json!({ "user_id": user, "wrong": what }))
+        }
+        Some(Of::Tenant(_)) | None => return,
+    };
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let noted = app.db.write(move |conn| log::append_in(conn, &caller, now, event.clone()).map(drop)).await;
+    if let Err(error) = noted {
+        tracing::warn!(error = %error, "a refused sign-in could not be noted");
+    }
+}
