@@ -12,6 +12,7 @@ use super::args::Remote;
 use super::client::Api;
 use super::failure::Failure;
 use super::out::Out;
+use super::people::{self, PeopleCommand};
 use super::target;
 use super::words;
 use crate::auth::caller::OperatorRole;
@@ -30,6 +31,8 @@ Examples:
   tenantry operator list --state active
   tenantry operator rotate key_01k… --overlap-s 3600 > next.key
   tenantry operator revoke key_01k…
+  tenantry operator invite --email ada@example.com --role support
+  tenantry operator people
 
 Roles: viewer reads; support also suspends, resumes and retries; admin does everything."
 )]
@@ -42,7 +45,7 @@ pub struct OperatorArgs {
     pub remote: Remote,
 }
 
-/// What can be done with operator keys.
+/// What can be done with operators: their keys, and those who are people.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
     /// Make an operator key; it is shown this one time, alone on stdout
@@ -73,6 +76,9 @@ pub enum OperatorCommand {
     /// What can be done with any key.
     #[command(flatten)]
     Any(KeyCommand),
+    /// People.
+    #[command(flatten)]
+    People(PeopleCommand),
 }
 
 fn roles() -> PossibleValuesParser {
@@ -200,6 +206,7 @@ pub async fn operator(args: OperatorArgs, inputs: &Inputs, out: &Out) -> Outcome
         }
         OperatorCommand::Rotate(rotation) => shelf.rotate(&api, out, &rotation).await,
         OperatorCommand::Any(command) => shelf.run(&api, out, command).await,
+        OperatorCommand::People(command) => people::run(&api, command, out).await,
     }
 }
 

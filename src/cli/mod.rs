@@ -1,7 +1,7 @@
 //! The command line: what an operator types, and what they read back.
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
-//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`tenant`], [`operation`].
+//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`tenant`], [`operation`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
 //! - [`out`] is the only door to stdout and stderr; [`table`] aligns, [`words`] makes text fit to print;
@@ -19,6 +19,7 @@ pub mod keys;
 pub mod members;
 mod operation;
 pub mod out;
+pub mod people;
 pub mod serve;
 pub mod store;
 pub mod table;

@@ -80,6 +80,17 @@ pub fn sign_up(app: &App, caller: &Caller) -> Result<()> {
     app.throttle.take("signup", &throttle::party(caller.address.as_deref()), allowance)
 }
 
+/// Takes one mail that somebody without a credential asks for from the budget of their address, which is as
+/// large as that for signups.
+///
+/// # Errors
+/// As [`begin`].
+pub fn ask_for_mail(app: &App, caller: &Caller) -> Result<()> {
+    let bounds = app.settings.throttle;
+    let allowance = Allowance { times: bounds.signups_per_address, per: bounds.window };
+    app.throttle.take("mail", &throttle::party(caller.address.as_deref()), allowance)
+}
+
 /// The account's own budget. An address that the account signed in from lately has only that of the pair:
 /// a stranger who uses the account's up does not keep its owner out.
 async fn unless_acquainted(

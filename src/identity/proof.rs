@@ -22,13 +22,13 @@ pub struct Proof {
     pub recovery_code: Option<SecretString>,
 }
 
-/// A person whom an address was found to belong to.
+/// Whom an address was found to belong to.
 #[derive(Clone)]
 pub struct Known {
-    /// As sessions know them.
-    pub of: Of,
+    /// As sessions know them; none for somebody who is no user yet.
+    pub of: Option<Of>,
     /// As factors know them.
-    pub person: PersonId,
+    pub person: Option<PersonId>,
     /// What their password is compared with.
     pub password_hash: Option<String>,
 }
@@ -37,13 +37,19 @@ impl Known {
     /// A member.
     #[must_use]
     pub fn user(user: UserId, password_hash: Option<String>) -> Self {
-        Self { of: Of::User(user), person: user.into(), password_hash }
+        Self { of: Some(Of::User(user)), person: Some(user.into()), password_hash }
+    }
+
+    /// Somebody who has chosen a password and is no user yet.
+    #[must_use]
+    pub fn pending(password_hash: String) -> Self {
+        Self { of: None, person: None, password_hash: Some(password_hash) }
     }
 
     /// An operator.
     #[must_use]
     pub fn operator(operator: OperatorUserId, password_hash: Option<String>) -> Self {
-        Self { of: Of::Operator(operator), person: operator.into(), password_hash }
+        Self { of: Some(Of::Operator(operator)), person: Some(operator.into()), password_hash }
     }
 }
 
@@ -60,7 +66,7 @@ pub async fn check(
     known: Option<&Known>,
     given: Proof,
 ) -> Result<bool> {
-    let of = known.map(|known| known.of);
+    let of = known.and_then(|known| known.of);
     let tries = attempts::begin(app, caller, name, of).await?;
     let stored = known.and_then(|known| known.password_hash.clone());
     let right = password::verify(given.password, stored).await?;
@@ -68,7 +74,9 @@ pub async fn check(
         note_refusal(app, caller, of, "password").await;
         return Ok(false);
     };
-    if factors::is_on(app, known.person).await? {
+    if let Some(person) = known.person
+        && factors::is_on(app, person).await?
+    {
         if given.totp.is_none() && given.recovery_code.is_none() {
             tries.succeeded();
             return Err(Error::Challenge {
@@ -77,7 +85,7 @@ pub async fn check(
             });
         }
         let codes = attempts::begin_factor(app, caller, name, of).await?;
-        if !factors::matches(app, caller, known, given.totp, given.recovery_code).await? {
+        if !factors::matches(app, caller, person, of, given.totp, given.recovery_code).await? {
             note_refusal(app, caller, of, "second_factor").await;
             return Err(Error::Challenge {
                 code: "second_factor_invalid",
@@ -95,9 +103,10 @@ pub async fn check(
 /// # Errors
 /// [`Error::Forbidden`] `wrong_password`; [`Error::Limited`].
 pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretString) -> Result<()> {
-    let tries = attempts::begin(app, caller, &known.person.to_string(), Some(known.of)).await?;
+    let name = known.person.map(|person| person.to_string()).unwrap_or_default();
+    let tries = attempts::begin(app, caller, &name, known.of).await?;
     if !password::verify(given, known.password_hash.clone()).await? {
-        note_refusal(app, caller, Some(known.of), "password").await;
+        note_refusal(app, caller, known.of, "password").await;
         return Err(Error::forbidden("wrong_password", "the password is wrong"));
     }
     tries.succeeded();

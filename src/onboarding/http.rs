@@ -88,8 +88,8 @@ struct CodeUnderway {
 /// Mails a fresh code for a signup; the one before is void. Answered alike whether the signup waits for one or not.
 #[utoipa::path(tag = "onboarding", params(("signup_id", description = "The signup's id")), responses((status = 202, body = CodeUnderway)))]
 #[post("/v1/signups/{signup_id}/resend")]
-async fn resend(app: web::Data<App>, signup_id: web::Path<String>) -> Reply<HttpResponse> {
-    verify::resend(&app, paths::id(&signup_id, "signup")?).await?;
+async fn resend(app: web::Data<App>, caller: Caller, signup_id: web::Path<String>) -> Reply<HttpResponse> {
+    verify::resend(&app, &caller, paths::id(&signup_id, "signup")?).await?;
     let detail = "if this signup waits for a code, a fresh one is on its way";
     Ok(HttpResponse::Accepted().json(CodeUnderway { detail }))
 }

@@ -20,6 +20,7 @@ use crate::auth::one_time::{self, TRIES};
 use crate::auth::{Caller, password};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::attempts;
 use crate::identity::commands::join_in;
 use crate::identity::pending::{self, PendingOwner};
 use crate::identity::{self as people, User};
@@ -199,8 +200,9 @@ fn confirm_in(
 /// enough. Nobody learns which.
 ///
 /// # Errors
-/// The store's.
-pub async fn resend(app: &App, id: SignupId) -> Result<()> {
+/// [`Error::Limited`] for who asks too often; the store's.
+pub async fn resend(app: &App, caller: &Caller, id: SignupId) -> Result<()> {
+    attempts::ask_for_mail(app, caller)?;
     let (again, now, code) = (app.clone(), app.clock.now(), one_time::code());
     app.db
         .write(move |conn| {

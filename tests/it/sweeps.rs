@@ -75,8 +75,9 @@ impl Route {
             path if path.starts_with("/v1/me/") || path == "/v1/sessions/current" => "member",
             path if path.starts_with("/v1/tenant/sessions") => "member",
             "/v1/api-keys/verify" | "/v1/routes/{tenant}" => "service",
-            "/v1/query" | "/v1/tenant" | "/v1/me" => "tenant",
-            path if path.starts_with("/v1/tenant/") || path.starts_with("/v1/me/") => "tenant",
+            "/v1/me" => "member",
+            "/v1/query" | "/v1/tenant" => "tenant",
+            path if path.starts_with("/v1/tenant/") => "tenant",
             _ if self.is_public() => "anybody",
             other => panic!("{other} is for whom? Say so here."),
         }

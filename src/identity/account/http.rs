@@ -113,8 +113,8 @@ struct ResetRequest {
 /// Asks for a token that sets a new password. Answered alike whether the address is known or not.
 #[utoipa::path(tag = "account", request_body = ResetRequest, responses((status = 202, body = Underway)))]
 #[post("/v1/password-resets")]
-async fn request_reset(app: web::Data<App>, body: Body<ResetRequest>) -> Reply<HttpResponse> {
-    reset::request(&app, &body.value.email).await?;
+async fn request_reset(app: web::Data<App>, caller: Caller, body: Body<ResetRequest>) -> Reply<HttpResponse> {
+    reset::request(&app, &caller, &body.value.email).await?;
     let detail = "if this address has an account, a mail with a token is on its way";
     Ok(HttpResponse::Accepted().json(Underway { detail }))
 }

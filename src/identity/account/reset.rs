@@ -11,6 +11,7 @@ use super::store::{self, Reset};
 use crate::app::App;
 use crate::auth::one_time::{self, Purpose};
 use crate::auth::{Caller, password};
+use crate::identity::attempts;
 use crate::identity::commands::normalise_email;
 use crate::identity::store as people;
 use crate::kernel::error::{Error, Result};
@@ -27,10 +28,11 @@ const PURPOSE: &str = "operations.user.reset_password";
 /// Takes a request for a new password.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is no address; never whether it is known.
-pub async fn request(app: &App, email: &str) -> Result<()> {
+/// [`Error::Invalid`] for what is no address, never whether it is known; [`Error::Limited`] after too many.
+pub async fn request(app: &App, caller: &Caller, email: &str) -> Result<()> {
     // For everybody: who has forgotten a password has no credential.
     let email = normalise_email(email).map_err(|detail| Error::field("/email", detail))?;
+    attempts::ask_for_mail(app, caller)?;
     // Sealed, for the operation is shown, and who asked about whom is nobody's business.
     let sealed = STANDARD.encode(app.vault.seal(PURPOSE, email.as_bytes())?);
     let now = app.clock.now();

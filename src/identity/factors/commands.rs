@@ -40,6 +40,8 @@ pub struct RecoveryCodes {
 
 /// A person who looks after their own factor.
 struct Own {
+    person: PersonId,
+    of: Of,
     known: Known,
     email: String,
     tenant: Option<TenantId>,
@@ -61,6 +63,8 @@ async fn own(app: &App, caller: &Caller, realm: Realm) -> Result<Own> {
         let found = app.db.read(move |conn| operators::find(conn, user)).await?;
         let found = found.ok_or(Error::NotFound("operator"))?;
         return Ok(Own {
+            person: user.into(),
+            of: Of::Operator(user),
             known: Known::operator(user, found.password_hash),
             email: found.email,
             tenant: None,
@@ -69,11 +73,17 @@ async fn own(app: &App, caller: &Caller, realm: Realm) -> Result<Own> {
     let (user, _) = caller.person(Verb::ManageOwnFactors)?;
     let found = app.db.read(move |conn| people::user_by_id(conn, user)).await?;
     let found = found.ok_or(Error::NotFound("user"))?;
-    Ok(Own { known: Known::user(user, found.password_hash), email: found.email, tenant: caller.own_tenant() })
+    Ok(Own {
+        person: user.into(),
+        of: Of::User(user),
+        known: Known::user(user, found.password_hash),
+        email: found.email,
+        tenant: caller.own_tenant(),
+    })
 }
 
-fn event(own: &Own, kind: &'static str, mut data: serde_json::Value) -> NewEvent {
-    let user = match own.known.of {
+fn event(of: Of, tenant: Option<TenantId>, kind: &'static str, mut data: serde_json::Value) -> NewEvent {
+    let user = match of {
         Of::User(user) => user.to_string(),
         Of::Operator(user) => user.to_string(),
         Of::Tenant(_) => String::new(),
@@ -81,7 +91,7 @@ fn event(own: &Own, kind: &'static str, mut data: serde_json::Value) -> NewEvent
     if let Some(data) = data.as_object_mut() {
         data.insert("user_id".into(), json!(user));
     }
-    NewEvent { tenant: own.tenant, ..NewEvent::global(kind, data) }
+    NewEvent { tenant, ..NewEvent::global(kind, data) }
 }
 
 /// Begins to set an authenticator up; it is asked for only after [`confirm`].
@@ -93,7 +103,7 @@ pub async fn begin(app: &App, caller: &Caller, realm: Realm, password: SecretStr
     proof::again(app, caller, &own.known, password).await?;
     let secret = zeroize::Zeroizing::new(entropy::bytes::<{ model::SECRET }>());
     let sealed = app.vault.seal(PURPOSE, &*secret)?;
-    let (now, person) = (app.clock.now(), own.known.person);
+    let (now, person) = (app.clock.now(), own.person);
     app.db
         .write(move |conn| {
             if store::find(conn, person)?.is_some_and(|factor| factor.confirmed_at.is_some()) {
@@ -125,8 +135,8 @@ fn name(app: &App) -> String {
 /// As [`Caller::person`]; [`Error::Limited`]; [`Error::Refused`] `wrong_code`; [`Error::Conflict`].
 pub async fn confirm(app: &App, caller: &Caller, realm: Realm, code: String) -> Result<RecoveryCodes> {
     let own = own(app, caller, realm).await?;
-    let person = own.known.person;
-    let tries = attempts::begin_factor(app, caller, &person.to_string(), Some(own.known.of)).await?;
+    let person = own.person;
+    let tries = attempts::begin_factor(app, caller, &person.to_string(), Some(own.of)).await?;
     let codes = model::recovery_codes();
     let hashes: Vec<KeyHash> = codes.iter().map(|code| hash_of(code)).collect();
     let (again, caller, now) = (app.clone(), caller.clone(), app.clock.now());
@@ -143,7 +153,8 @@ pub async fn confirm(app: &App, caller: &Caller, realm: Realm, code: String) -> 
             })?;
             store::use_step(conn, &factor, step, now)?;
             store::set_recovery(conn, person, &hashes)?;
-            log::append_in(conn, &caller, now, event(&own, "second_factor.added", json!({}))).map(drop)
+            log::append_in(conn, &caller, now, event(own.of, own.tenant, "second_factor.added", json!({})))
+                .map(drop)
         })
         .await?;
     tries.succeeded();
@@ -160,10 +171,11 @@ pub async fn remove(app: &App, caller: &Caller, realm: Realm, password: SecretSt
     let (caller, now) = (caller.clone(), app.clock.now());
     app.db
         .write(move |conn| {
-            if !store::remove(conn, own.known.person)? {
+            if !store::remove(conn, own.person)? {
                 return Err(Error::NotFound("second factor"));
             }
-            log::append_in(conn, &caller, now, event(&own, "second_factor.removed", json!({}))).map(drop)
+            log::append_in(conn, &caller, now, event(own.of, own.tenant, "second_factor.removed", json!({})))
+                .map(drop)
         })
         .await
 }
@@ -188,15 +200,14 @@ pub async fn is_on(app: &App, person: PersonId) -> Result<bool> {
 pub async fn matches(
     app: &App,
     caller: &Caller,
-    known: &Known,
+    person: PersonId,
+    of: Option<Of>,
     totp: Option<String>,
     recovery: Option<SecretString>,
 ) -> Result<bool> {
     let (again, caller, now) = (app.clone(), caller.clone(), app.clock.now());
-    let own = Own { known: known.clone(), email: String::new(), tenant: None };
     app.db
         .write(move |conn| {
-            let person = own.known.person;
             let Some(factor) = store::find(conn, person)?.filter(|factor| factor.confirmed_at.is_some())
             else {
                 return Ok(false);
@@ -207,8 +218,10 @@ pub async fn matches(
             let Some(code) = &recovery else { return Ok(false) };
             let hash = hash_of(code.expose_secret());
             let Some(left) = store::use_recovery(conn, person, &hash, now)? else { return Ok(false) };
-            let data = json!({ "left": left });
-            log::append_in(conn, &caller, now, event(&own, "second_factor.recovery_code_used", data))?;
+            if let Some(of) = of {
+                let used = event(of, None, "second_factor.recovery_code_used", json!({ "left": left }));
+                log::append_in(conn, &caller, now, used)?;
+            }
             Ok(true)
         })
         .await

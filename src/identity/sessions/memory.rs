@@ -20,6 +20,9 @@ use crate::log::memory::{Freshness, Memory};
 /// People and visits that memory holds at most.
 const CAPACITY: u64 = 200_000;
 
+/// How young a token is whose session memory may not know yet, in seconds.
+const FRESH_S: u64 = 5;
+
 /// What counts of a member: their roles, and what they are signed in to.
 struct Person {
     roles: HashMap<TenantId, TenantRole>,
@@ -136,23 +139,40 @@ pub async fn who(app: &App, claims: &Claims) -> Result<Who> {
     }
     let user: UserId = claims.sub.parse().map_err(|_| ended())?;
     let person = app.signed_in.people.get(&user, || load_person(app, user)).await?.ok_or_else(ended)?;
-    let open = person.open.get(&claims.sid).filter(|(of, until)| *of == tenant && *until > now);
-    match (open, person.roles.get(&tenant)) {
-        (Some(_), Some(role)) => Ok(Who::User { user, tenant, role: *role, session: claims.sid }),
-        _ => Err(ended()),
+    let known = role_in(&person, claims.sid, tenant, now);
+    if known.is_none() && is_fresh(claims, now) {
+        app.signed_in.forget_user(user).await;
+        let person = app.signed_in.people.get(&user, || load_person(app, user)).await?.ok_or_else(ended)?;
+        let role = role_in(&person, claims.sid, tenant, now).ok_or_else(ended)?;
+        return Ok(Who::User { user, tenant, role, session: claims.sid });
     }
+    Ok(Who::User { user, tenant, role: known.ok_or_else(ended)?, session: claims.sid })
+}
+
+/// A token that is younger than another replica's news: memory that does not know its session is asked anew.
+fn is_fresh(claims: &Claims, now: Ts) -> bool {
+    let age = now.seconds().saturating_sub(claims.iat);
+    u64::try_from(age).is_ok_and(|age| age <= FRESH_S)
+}
+
+/// The person's present role, when the session is open.
+fn role_in(person: &Person, session: SessionId, tenant: TenantId, now: Ts) -> Option<TenantRole> {
+    person.open.get(&session).filter(|(of, until)| *of == tenant && *until > now)?;
+    person.roles.get(&tenant).copied()
 }
 
 async fn officer(app: &App, claims: &Claims, now: Ts) -> Result<Who> {
     let user: OperatorUserId = claims.sub.parse().map_err(|_| ended())?;
-    let found = app.signed_in.officers.get(&user, || load_officer(app, user)).await?;
-    let officer: Arc<Officer> = found.ok_or_else(ended)?;
-    match officer.open.get(&claims.sid) {
-        Some(until) if *until > now => {
-            Ok(Who::OperatorUser { user, role: officer.role, session: claims.sid })
-        }
-        _ => Err(ended()),
+    let mut found = app.signed_in.officers.get(&user, || load_officer(app, user)).await?;
+    let is_open = |officer: &Option<Arc<Officer>>| {
+        officer.as_ref().is_some_and(|one| one.open.get(&claims.sid).is_some_and(|until| *until > now))
+    };
+    if !is_open(&found) && is_fresh(claims, now) {
+        app.signed_in.forget_operator(user).await;
+        found = app.signed_in.officers.get(&user, || load_officer(app, user)).await?;
     }
+    let officer = found.filter(|one| is_open(&Some(Arc::clone(one)))).ok_or_else(ended)?;
+    Ok(Who::OperatorUser { user, role: officer.role, session: claims.sid })
 }
 
 /// A visit is as good as the operator's own standing, and in a member's stead as that member's role is now.
