@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{KEYS, in_seconds, make, verify};
 use crate::on_each_engine;
 use crate::world::postgres::TestDatabase;
-use crate::world::server::{Answer, Client, Server, eventually};
+use crate::world::server::{Answer, Client, Server};
 
 /// What a query says on the control store, a text a row.
 pub(super) fn ask(server: &Server, database: Option<&TestDatabase>, sql: &str) -> Vec<String> {
@@ -44,6 +44,14 @@ async fn rotate(client: &Client, path: &str, overlap_s: u32) -> Answer {
 async fn names(client: &Client, query: &str) -> Vec<String> {
     let page = client.get(&format!("{KEYS}?{query}")).await.expect(200);
     page["data"].as_array().unwrap().iter().map(|key| text(key, "name").to_owned()).collect()
+}
+
+/// The path of a key whose time is over.
+async fn made_and_over(server: &Server, owner: &Client) -> String {
+    let body = json!({ "name": "short", "scopes": ["data:read"], "expires_at": in_seconds(3600) });
+    let path = path_of(KEYS, &make(owner, body).await.expect(201));
+    ask(server, None, "UPDATE keys SET expires_at = created_at WHERE name = 'short'");
+    path
 }
 
 #[tokio::test]
@@ -86,14 +94,7 @@ async fn a_key_is_made_with_settings_and_found_by_them() {
     acme.owner.patch(&path_of(KEYS, &off), json!({ "disabled": true })).await.expect(200);
     let gone = make(&acme.owner, json!({ "name": "gone", "scopes": ["data:read"] })).await.expect(201);
     acme.owner.delete(&path_of(KEYS, &gone)).await.expect(200);
-    let short =
-        make(&acme.owner, json!({ "name": "short", "scopes": ["data:read"], "expires_at": in_seconds(1) }))
-            .await;
-    let short = path_of(KEYS, &short.expect(201));
-    eventually("the key to expire", || async {
-        (acme.owner.get(&short).await.expect(200)["state"] == "expired").then_some(())
-    })
-    .await;
+    made_and_over(&server, &acme.owner).await;
     let one: &[&str] = &["Nightly 100%"];
     for (query, expected) in [
         ("environment=test", one),
@@ -253,14 +254,7 @@ async fn replaced_keys_do_not_pile_up_and_ended_ones_do_not_come_back_over_the_l
     let next = rotate(&acme.owner, &path, 0).await.expect(201);
     server.with(text(&next, "key")).get("/v1/tenant").await.expect(200);
 
-    let short =
-        make(&acme.owner, json!({ "name": "short", "scopes": ["data:read"], "expires_at": in_seconds(1) }))
-            .await;
-    let short = path_of(KEYS, &short.expect(201));
-    eventually("the key to expire", || async {
-        (acme.owner.get(&short).await.expect(200)["state"] == "expired").then_some(())
-    })
-    .await;
+    let short = made_and_over(&server, &acme.owner).await;
     assert_eq!(rotate(&acme.owner, &short, 0).await.problem(409), "wrong_state");
     while make(&acme.owner, json!({ "name": "filler", "scopes": ["data:read"] })).await.status == 201 {}
     let revive = json!({ "expires_at": null });
