@@ -9,7 +9,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo '//! Empty.' > src/lib.rs \
- && echo 'fn main() {}' > src/main.rs \
+ && printf '//! Empty.\nfn main() {}\n' > src/main.rs \
  && cargo build --release --locked --features pg-tls \
  && rm -rf src
 COPY . .
@@ -27,8 +27,10 @@ RUN apt-get update \
 COPY --from=build /out/tenantry /usr/local/bin/tenantry
 COPY --from=build --chown=tenantry:tenantry --chmod=0700 /out/data /data
 # Inside a container every address is the container's own; what is published decides who may come.
+# The OpenSSL that is compiled in looks for the system's authorities where this says (`sslrootcert=system`).
 ENV TENANTRY_SERVER__BIND=0.0.0.0:8080 \
-    TENANTRY_DATA_DIR=/data
+    TENANTRY_DATA_DIR=/data \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /data
 USER tenantry
 VOLUME /data

@@ -170,6 +170,13 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
             "set it to the URL that clients use",
         );
     }
+    if settings.store.url.trusts_anybody() {
+        warn(
+            "store.url",
+            "sslmode=require without sslrootcert encrypts, but does not check whom it speaks to",
+            "use sslmode=verify-full and name the authority's file as sslrootcert",
+        );
+    }
     let default = settings.clusters.get(&settings.tenancy.default_cluster);
     if default.is_some_and(|cluster| !cluster.accepts_new) {
         warn(

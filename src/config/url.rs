@@ -77,6 +77,14 @@ impl DatabaseUrl {
         matches!(wanted.as_str(), "require" | "verify-ca" | "verify-full").then_some(wanted)
     }
 
+    /// Whether the driver of the store would encrypt, but check no certificate: its `require` does so only
+    /// when authorities are named.
+    #[must_use]
+    pub fn trusts_anybody(&self) -> bool {
+        self.insists_on_tls().is_some_and(|mode| mode == "require")
+            && parameter(self.expose(), "sslrootcert").is_none()
+    }
+
     /// The URL with its password masked.
     #[must_use]
     pub fn redacted(&self) -> String {
@@ -330,6 +338,10 @@ mod tests {
         assert_eq!(asks("postgres://u@h/d?sslmode=verify-full").as_deref(), Some("verify-full"));
         assert_eq!(asks("postgres://u@h/d?sslmode=prefer"), None);
         assert_eq!(asks("postgres://u@h/d"), None);
+        let trusts = |text: &str| DatabaseUrl::parse(text).unwrap().trusts_anybody();
+        assert!(trusts("postgres://u@h/d?sslmode=require"));
+        assert!(!trusts("postgres://u@h/d?sslmode=require&sslrootcert=ca.pem"));
+        assert!(!trusts("postgres://u@h/d?sslmode=verify-full") && !trusts("postgres://u@h/d"));
     }
 
     proptest::proptest! {

@@ -34,6 +34,8 @@ mod stock;
 mod sweeps;
 mod tenants;
 mod throttling;
+#[cfg(feature = "pg-tls")]
+mod tls;
 mod tokens;
 mod tour;
 mod verification;

@@ -148,7 +148,7 @@ impl PgCluster {
             )
         };
         let config = self.tenant_config(home, password)?;
-        let client = match connect::connect(&config, self.limits.connect).await {
+        let client = match connect::connect(&config, &self.tls, self.limits.connect).await {
             Ok(client) => client,
             Err(failure) => return Err(failure.explain(&self.name)),
         };

@@ -4,16 +4,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
+use super::tls::{self, Wish};
 use crate::kernel::error::{Cause, Error, Result};
+use crate::placement::door::Tls;
 
-/// Reads a `postgres://` URL. The message of a bad one never repeats it: it may hold a password.
+/// Reads a `postgres://` URL and what it says of TLS. The message of a bad one never repeats it: it may hold a password.
 ///
 /// # Errors
-/// `cluster_url_invalid` when it is no such URL or names no host, no user or no database.
-pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
+/// `cluster_url_invalid` when it is no such URL or names no host, no user or no database; `cluster_tls_missing`; `cluster_certificates_unreadable`.
+pub fn config(cluster: &str, url: &SecretString) -> Result<(Config, Tls)> {
     let bad = |what: &str| {
         Error::refused(
             "cluster_url_invalid",
@@ -22,11 +25,8 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
             ),
         )
     };
-    // Where TLS is asked for, the certificate is always checked in full; the driver knows one word for it.
-    let text = ["verify-ca", "verify-full"].iter().fold(url.expose_secret().to_owned(), |text, mode| {
-        text.replace(&format!("sslmode={mode}"), "sslmode=require")
-    });
-    let mut config = Config::from_str(&text).map_err(|_| bad("cannot be read"))?;
+    let wish = Wish::of(url.expose_secret());
+    let mut config = Config::from_str(&wish.url).map_err(|_| bad("cannot be read"))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(bad("names no host"));
     }
@@ -38,16 +38,12 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
     }
     config.application_name("tenantry");
     config.keepalives_idle(Duration::from_secs(30));
-    #[cfg(not(feature = "pg-tls"))]
-    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-        return Err(Error::refused(
-            "cluster_tls_missing",
-            format!(
-                "clusters.{cluster}.url asks for TLS, but this build has none: use one built with the `pg-tls` feature"
-            ),
-        ));
-    }
-    Ok(config)
+    let tls = wish.tls(cluster)?;
+    config.ssl_mode(match tls {
+        Tls::Off => SslMode::Disable,
+        Tls::On(_) => SslMode::Require,
+    });
+    Ok((config, tls))
 }
 
 /// Why no connection came about.
@@ -72,7 +68,15 @@ impl ConnectFailure {
             Self::TimedOut => return away(Cause::new("connecting timed out")),
             Self::Failed(error) => error,
         };
-        let Some(told) = error.as_db_error() else { return away(Cause::chain(&error)) };
+        let Some(told) = error.as_db_error() else {
+            return match tls::distrust(&error) {
+                Some(why) => Error::Refused {
+                    code: "cluster_certificate_refused",
+                    detail: format!("cluster `{cluster}` is not trusted: {why}"),
+                },
+                None => away(Cause::chain(&error)),
+            };
+        };
         let refused = |why: String| Error::refused("cluster_login_refused", why);
         match *told.code() {
             SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => refused(format!(
@@ -91,54 +95,33 @@ impl ConnectFailure {
 ///
 /// # Errors
 /// [`ConnectFailure`], to be told apart by whoever asked.
-pub async fn connect(config: &Config, timeout: Duration) -> Result<Client, ConnectFailure> {
-    match tokio::time::timeout(timeout, open(config)).await {
+pub async fn connect(config: &Config, tls: &Tls, timeout: Duration) -> Result<Client, ConnectFailure> {
+    match tokio::time::timeout(timeout, open(config, tls)).await {
         Err(_) => Err(ConnectFailure::TimedOut),
         Ok(outcome) => outcome.map_err(ConnectFailure::Failed),
     }
 }
 
-#[cfg(not(feature = "pg-tls"))]
-async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a cluster ended");
+async fn open(config: &Config, tls: &Tls) -> Result<Client, tokio_postgres::Error> {
+    match tls {
+        #[cfg(feature = "pg-tls")]
+        Tls::On(rules) => {
+            let maker = tokio_postgres_rustls::MakeRustlsConnect::new(rules.as_ref().clone());
+            let (client, connection) = config.connect(maker).await?;
+            tokio::spawn(drive(connection));
+            Ok(client)
         }
-    });
-    Ok(client)
-}
-
-#[cfg(feature = "pg-tls")]
-async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tls()).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a cluster ended");
+        // Without the feature there is no such thing: `Wish::tls` has refused.
+        _ => {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+            tokio::spawn(drive(connection));
+            Ok(client)
         }
-    });
-    Ok(client)
+    }
 }
 
-/// TLS that trusts the roots of the web; the server's certificate must name the host.
-#[cfg(feature = "pg-tls")]
-fn tls() -> tokio_postgres_rustls::MakeRustlsConnect {
-    tokio_postgres_rustls::MakeRustlsConnect::new(tls_rules().as_ref().clone())
-}
-
-/// The rules by which every connection to a cluster trusts a server's certificate.
-#[cfg(feature = "pg-tls")]
-pub fn tls_rules() -> std::sync::Arc<rustls::ClientConfig> {
-    use std::sync::{Arc, LazyLock};
-    static RULES: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS);
-        Arc::new(match versions {
-            Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
-            Err(_) => rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
-        })
-    });
-    Arc::clone(&RULES)
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection to a cluster ended");
+    }
 }

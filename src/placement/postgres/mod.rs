@@ -19,6 +19,7 @@ mod roles;
 mod secure;
 mod sql;
 mod template;
+mod tls;
 mod turns;
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
 
+use super::door::Tls;
 use super::home::Home;
 use names::Names;
 pub use prepare::Prepared;
@@ -71,6 +73,7 @@ impl Default for Limits {
 pub struct PgCluster {
     name: String,
     config: Config,
+    tls: Tls,
     database: String,
     names: Names,
     limits: Limits,
@@ -108,14 +111,15 @@ impl PgCluster {
     /// A cluster by its name in the config and its owner's URL. Connects only when first used.
     ///
     /// # Errors
-    /// `cluster_url_invalid`, `cluster_tls_missing`.
+    /// `cluster_url_invalid`, `cluster_tls_missing`, `cluster_certificates_unreadable`.
     pub fn new(name: &str, url: &SecretString, limits: Limits) -> Result<Self> {
-        let config = connect::config(name, url)?;
+        let (config, tls) = connect::config(name, url)?;
         let database = config.get_dbname().unwrap_or_default().to_owned();
         Ok(Self {
             name: name.to_owned(),
             names: Names::of(&database),
             config,
+            tls,
             database,
             limits,
             idle: Mutex::new(Vec::new()),
@@ -150,6 +154,12 @@ impl PgCluster {
         let mut config = self.config.clone();
         config.user(home.role()?).password(password.expose_secret()).dbname(&home.database);
         Ok(config)
+    }
+
+    /// How connections to this cluster are encrypted.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Whether the cluster answers.
@@ -193,7 +203,7 @@ impl PgCluster {
         let mut config = self.config.clone();
         config.dbname(database);
         let failed = |failure: connect::ConnectFailure| failure.explain(&self.name);
-        let client = connect::connect(&config, self.limits.connect).await.map_err(failed)?;
+        let client = connect::connect(&config, &self.tls, self.limits.connect).await.map_err(failed)?;
         let settings = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog, pg_temp; \
              SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'",

@@ -2,7 +2,7 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 
 use super::PgCluster;
 use crate::kernel::error::{Error, Result};
@@ -34,20 +34,7 @@ impl PgCluster {
     /// [`Error::Internal`] for an address that no driver can name.
     pub fn server(&self) -> Result<Server> {
         let (host, port) = self.address()?;
-        Ok(Server { cluster: self.name.clone(), host, port, tls: self.tls() })
-    }
-
-    #[cfg(feature = "pg-tls")]
-    fn tls(&self) -> Tls {
-        match self.config.get_ssl_mode() {
-            SslMode::Require => Tls::On(super::connect::tls_rules()),
-            _ => Tls::Off,
-        }
-    }
-
-    #[cfg(not(feature = "pg-tls"))]
-    fn tls(&self) -> Tls {
-        Tls::Off
+        Ok(Server { cluster: self.name.clone(), host, port, tls: self.tls.clone() })
     }
 
     /// A connection URL for `home`, password included, with the mode of TLS the cluster's own URL asks for.
@@ -64,7 +51,7 @@ impl PgCluster {
         } else {
             host
         };
-        let tls = if self.config.get_ssl_mode() == SslMode::Require { "?sslmode=require" } else { "" };
+        let tls = if matches!(self.tls, Tls::On(_)) { "?sslmode=require" } else { "" };
         Ok(SecretString::from(format!(
             "postgres://{}:{}@{host}:{port}/{}{tls}",
             encoded(home.role()?),

@@ -57,7 +57,8 @@ async fn removal_takes_what_a_tenant_left_elsewhere() {
                 .await
                 .unwrap();
             let mut config = world.pg().tenant_config(&home, &secret).unwrap();
-            let elsewhere = connect(config.dbname("postgres"), std::time::Duration::from_secs(5)).await;
+            let elsewhere =
+                connect(config.dbname("postgres"), world.pg().tls(), std::time::Duration::from_secs(5)).await;
             if let Ok(elsewhere) = elsewhere {
                 elsewhere.batch_execute("SELECT lo_create(0)").await.unwrap();
             }

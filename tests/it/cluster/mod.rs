@@ -16,6 +16,7 @@ use tenantry::kernel::id::TenantId;
 use tenantry::kernel::isolation::Isolation;
 use tenantry::placement::app_schema::AppSchema;
 use tenantry::placement::cluster::Cluster;
+use tenantry::placement::door::Tls;
 use tenantry::placement::home::{Engine, Home};
 use tenantry::placement::postgres::connect::connect;
 use tenantry::placement::postgres::{Limits, PgCluster};
@@ -76,7 +77,9 @@ impl World {
 
     async fn tenant(&self, home: &Home, secret: &SecretString) -> Result<Client, String> {
         let config = self.pg().tenant_config(home, secret).unwrap();
-        connect(&config, std::time::Duration::from_secs(10)).await.map_err(|failure| format!("{failure:?}"))
+        connect(&config, self.pg().tls(), std::time::Duration::from_secs(10))
+            .await
+            .map_err(|failure| format!("{failure:?}"))
     }
 
     async fn built(&self, isolation: Isolation, app: &AppSchema) -> (Home, SecretString) {
@@ -88,7 +91,7 @@ impl World {
 }
 
 async fn open(config: &Config) -> Client {
-    connect(config, std::time::Duration::from_secs(10)).await.unwrap()
+    connect(config, &Tls::Off, std::time::Duration::from_secs(10)).await.unwrap()
 }
 
 async fn build(cluster: &Cluster, home: &Home, secret: &SecretString, app: &AppSchema) {

@@ -115,20 +115,32 @@ pub struct OwnCluster {
 impl OwnCluster {
     /// As an operator stops it: sessions end, data is safe.
     pub fn stop(&self) {
-        script(&["stop", self.dir()]);
+        script(&["stop", self.place()]);
     }
 
     /// As a crash stops it: without a word to anyone.
     pub fn crash(&self) {
-        script(&["stop", self.dir(), "--immediate"]);
+        script(&["stop", self.place(), "--immediate"]);
     }
 
     /// Starts it on the port it had; crashes it first when it runs.
     pub fn restart(&self) {
-        script(&["restart", self.dir()]);
+        script(&["restart", self.place()]);
     }
 
-    fn dir(&self) -> &str {
+    /// Where it lies; its data is in `data`.
+    #[cfg(feature = "pg-tls")]
+    pub fn dir(&self) -> &Path {
+        self.pg.dir.as_ref().unwrap()
+    }
+
+    /// The owner's URL.
+    #[cfg(feature = "pg-tls")]
+    pub fn owner_url(&self) -> &str {
+        &self.pg.url
+    }
+
+    fn place(&self) -> &str {
         self.pg.dir.as_ref().unwrap().to_str().unwrap()
     }
 }
@@ -143,7 +155,7 @@ impl std::ops::Deref for OwnCluster {
 
 impl Drop for OwnCluster {
     fn drop(&mut self) {
-        script(&["remove", self.dir()]);
+        script(&["remove", self.place()]);
     }
 }
 
