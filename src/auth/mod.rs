@@ -11,4 +11,4 @@ pub mod throttle;
 
 pub use caller::{Caller, Who};
 pub use policy::Verb;
-pub use scope::Scope;
+pub use scope::{Scope, Scopes};

@@ -33,6 +33,7 @@ use crate::identity::signing;
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::limits::Buckets;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -107,6 +108,13 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             .wrap(from_fn(caller::authenticate))
             .wrap(from_fn(request::watch))
     })
+    .on_connect(|connection, data| {
+        if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+            && let Ok(address) = stream.peer_addr()
+        {
+            data.insert(request::Peer::new(address.ip()));
+        }
+    })
     .workers(settings.server.worker_count())
     .shutdown_timeout(settings.server.shutdown_grace.as_secs())
     .client_request_timeout(Duration::from_secs(10))
@@ -138,6 +146,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     }
     ready::forget_address(&settings);
     tracing::info!("stopped");
+    telemetry::requests::flush();
     served
 }
 
@@ -201,6 +210,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         connections.set_budget(name, usize::try_from(cluster.max_connections).unwrap_or(usize::MAX));
     }
     let freshness = Freshness::new(db.engine());
+    let buckets = Arc::new(Buckets::default());
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
@@ -210,7 +220,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         clusters,
         connections,
         router: Router::new(&freshness),
-        ring: Ring::new(&freshness),
+        ring: Ring::new(&freshness, Arc::clone(&buckets)),
+        buckets,
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),

@@ -12,6 +12,7 @@
 mod attacks;
 mod bounds;
 mod cluster;
+mod coherence;
 mod crash;
 mod data_door;
 mod docs;
@@ -21,6 +22,7 @@ mod failures;
 mod houses;
 mod http;
 mod keys;
+mod limits;
 mod onboarding;
 mod operators;
 mod replicas;

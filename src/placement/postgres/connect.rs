@@ -1,12 +1,12 @@
 //! Connecting to PostgreSQL, once for everybody: bounded in time, with TLS when it is compiled in.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
+use crate::db::wire;
 use crate::kernel::error::{Cause, Error, Result};
 
 /// Reads a `postgres://` URL. The message of a bad one never repeats it: it may hold a password.
@@ -22,11 +22,7 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<Config> {
             ),
         )
     };
-    // Where TLS is asked for, the certificate is always checked in full; the driver knows one word for it.
-    let text = ["verify-ca", "verify-full"].iter().fold(url.expose_secret().to_owned(), |text, mode| {
-        text.replace(&format!("sslmode={mode}"), "sslmode=require")
-    });
-    let mut config = Config::from_str(&text).map_err(|_| bad("cannot be read"))?;
+    let mut config = wire::config(url.expose_secret()).map_err(|_| bad("cannot be read"))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(bad("names no host"));
     }
@@ -98,47 +94,12 @@ pub async fn connect(config: &Config, timeout: Duration) -> Result<Client, Conne
     }
 }
 
-#[cfg(not(feature = "pg-tls"))]
 async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    let (client, connection) = config.connect(wire::tls()).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to a cluster ended");
         }
     });
     Ok(client)
-}
-
-#[cfg(feature = "pg-tls")]
-async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tls()).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a cluster ended");
-        }
-    });
-    Ok(client)
-}
-
-/// TLS that trusts the roots of the web; the server's certificate must name the host.
-#[cfg(feature = "pg-tls")]
-fn tls() -> tokio_postgres_rustls::MakeRustlsConnect {
-    tokio_postgres_rustls::MakeRustlsConnect::new(tls_rules().as_ref().clone())
-}
-
-/// The rules by which every connection to a cluster trusts a server's certificate.
-#[cfg(feature = "pg-tls")]
-pub fn tls_rules() -> std::sync::Arc<rustls::ClientConfig> {
-    use std::sync::{Arc, LazyLock};
-    static RULES: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| {
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS);
-        Arc::new(match versions {
-            Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
-            Err(_) => rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth(),
-        })
-    });
-    Arc::clone(&RULES)
 }

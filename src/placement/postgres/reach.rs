@@ -40,7 +40,7 @@ impl PgCluster {
     #[cfg(feature = "pg-tls")]
     fn tls(&self) -> Tls {
         match self.config.get_ssl_mode() {
-            SslMode::Require => Tls::On(super::connect::tls_rules()),
+            SslMode::Require => Tls::On(crate::db::wire::tls_rules()),
             _ => Tls::Off,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod sqlite;
 pub mod strangers;
