@@ -8,7 +8,6 @@ use crate::on_each_engine;
 use crate::world::Scene;
 use crate::world::postgres::TestDatabase;
 use crate::world::server::{Answer, Client, Server};
-use crate::world::sqlite::run_in;
 
 /// One request a second and `burst` at once: what is used up stays so for long enough to be looked at.
 fn limited(scene: Scene, burst: u32) -> (Server, Option<TestDatabase>) {
@@ -116,10 +115,10 @@ async fn a_keys_own_limit_and_its_tenants_both_hold() {
     let (server, _) = limited(EMBEDDED, 8);
     let acme = server.settle("Acme").await;
     let service = server.service(&["keys:verify"]).await;
-    let other = acme.owner.post("/v1/tenant/api-keys", json!({ "name": "other", "scopes": ["data:read"] })).await;
-    let (other, id) = (other.expect(201)["key"].as_str().unwrap().to_owned(), other.json()["id"].clone());
-    let set = "UPDATE keys SET rate_per_s = 1000, rate_burst = 3 WHERE name = 'other'";
-    run_in(&server.data_dir().join("control.db"), set);
+    let own = json!({ "requests_per_s": 1000, "burst": 3 });
+    let wanted = json!({ "name": "other", "scopes": ["data:read"], "rate_limit": own });
+    let made = acme.owner.post("/v1/tenant/api-keys", wanted).await.expect(201);
+    let (other, id) = (made["key"].as_str().unwrap().to_owned(), made["id"].clone());
     let looked = verify(&service, json!({ "key": other, "cost": 0 })).await;
     assert_eq!((&looked["key_id"], &looked["rate_limit"]["limit"]), (&id, &json!(3)), "the tighter one is told");
     let beyond = verify(&service, json!({ "key": other, "cost": 4 })).await;
@@ -129,6 +128,13 @@ async fn a_keys_own_limit_and_its_tenants_both_hold() {
     until_limited(&service, &acme.key, 1).await;
     let refused = until_limited(&service, &other, 3).await;
     assert_eq!(refused["rate_limit"]["limit"], 8, "now it is the tenant's that refuses");
+    // A change of the key loads it anew; what was used stays used.
+    let path = format!("/v1/tenant/api-keys/{}", id.as_str().unwrap());
+    acme.owner.patch(&path, json!({ "rate_limit": { "requests_per_s": 1, "burst": 1000 } })).await.expect(200);
+    server.operator().patch(&acme.admin(), json!({ "name": "Acme Ltd" })).await.expect(200);
+    let after = verify(&service, json!({ "key": other, "cost": 0 })).await;
+    assert!(after["rate_limit"]["remaining"].as_u64().unwrap() < 8, "the tenant's limit was filled: {after}");
+    acme.owner.patch(&path, json!({ "rate_limit": own })).await.expect(200);
     let headers = server.with(&other).get("/v1/tenant/database").await;
     let policy = headers.header("ratelimit-policy");
     assert_eq!(policy, Some("\"tenant\";q=8;w=8, \"key\";q=3;w=1"), "{headers:?}");

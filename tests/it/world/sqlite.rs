@@ -20,13 +20,6 @@ impl Folder {
     }
 }
 
-/// Changes a store behind its server's back, for what no call can do.
-pub fn run_in(store: &Path, sql: &str) {
-    let store = rusqlite::Connection::open(store).unwrap();
-    store.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    assert_eq!(store.execute(sql, []).unwrap(), 1, "{sql}");
-}
-
 #[test]
 fn a_folder_is_gone_when_its_test_is_over() {
     let folder = Folder::new();
