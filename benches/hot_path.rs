@@ -46,6 +46,14 @@ struct Verification {
     tenant_slug: Option<String>,
     plan: Option<String>,
     scopes: Option<Vec<String>>,
+    rate_limit: RateLimit,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct RateLimit {
+    limit: u32,
+    remaining: u32,
+    reset_ms: u64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use crate::identity::token::Tokens;
 use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
+use crate::kernel::limits::Buckets;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -31,8 +32,8 @@ use crate::onboarding::removal;
 use crate::placement::access;
 use crate::placement::clusters::Clusters;
 use crate::placement::connections::TenantConnections;
-use crate::placement::router::Router;
-use crate::tenants::{State, Tenant};
+use crate::placement::router::{self, Router};
+use crate::tenants::{Handle, State, Tenant};
 use crate::work;
 use crate::work::failpoint;
 use crate::work::runner::Wake;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub freshness: Freshness,
     /// Tenants and their placements, in memory.
     pub router: Router,
+    /// How much of their rate limits keys and tenants have used.
+    pub buckets: Arc<Buckets>,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.
@@ -158,8 +161,8 @@ pub struct Forgetter(pub App);
 
 impl Forgetter {
     async fn is_active(&self, tenant: TenantId) -> bool {
-        let resident = self.0.router.by_id(&self.0.db, &self.0.vault, tenant).await;
-        resident.is_ok_and(|resident| resident.tenant.state == State::Active)
+        let resident = router::find(&self.0, &Handle::Id(tenant)).await;
+        resident.is_ok_and(|resident| resident.state == State::Active)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Structured logs and metrics.
 
+pub mod requests;
+
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogLevel};
 use crate::kernel::error::{Error, Result};
 
 /// Bounds of the histograms of time, in seconds.
@@ -23,14 +25,11 @@ pub fn start_log(settings: Log) {
     // The parser tells every token, at debug: noise, and the words of tenants' statements.
     let filter =
         EnvFilter::new(format!("{},actix_server=warn,actix_http=warn,sqlparser=off", settings.level.word()));
-    let pretty = match settings.format {
-        LogFormat::Auto => std::io::stderr().is_terminal(),
-        LogFormat::Pretty => true,
-        LogFormat::Json => false,
-    };
+    let json = requests::is_json(settings.format, std::io::stderr().is_terminal());
+    requests::start(json, !matches!(settings.level, LogLevel::Error | LogLevel::Warn));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started =
-        if pretty { log.with_target(false).try_init() } else { log.json().flatten_event(true).try_init() };
+        if json { log.json().flatten_event(true).try_init() } else { log.with_target(false).try_init() };
     drop(started);
 }
 

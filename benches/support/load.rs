@@ -82,6 +82,56 @@ impl Load {
         Measured { cpu: cpu * 1e6 / answers, ..Measured::of(times, from) }
     }
 
+    /// Sends each request once, shared out among so many connections. Any answer but 200 ends the bench.
+    pub fn each_once(&self, connections: usize) -> Measured {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let from = Instant::now();
+        let before = cpu_seconds(self.process);
+        let times = runtime.block_on(async {
+            let all: Vec<_> = (0..connections)
+                .map(|at| {
+                    let load = self.clone();
+                    tokio::spawn(async move { load.share(at, connections).await })
+                })
+                .collect();
+            let mut times = Vec::new();
+            for one in all {
+                times.extend(one.await.unwrap());
+            }
+            times
+        });
+        let answers = times.len() as f64;
+        let cpu = (cpu_seconds(self.process) - before) * 1e6 / answers;
+        Measured { cpu, ..Measured::of(times, from) }
+    }
+
+    async fn share(&self, first: usize, of: usize) -> Vec<u64> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut buffer = vec![0; 16 * 1024];
+        let mut times = Vec::new();
+        for request in self.requests.iter().skip(first).step_by(of) {
+            let began = Instant::now();
+            stream.write_all(request).await.unwrap();
+            let mut filled = 0;
+            loop {
+                let read = stream.read(&mut buffer[filled..]).await.unwrap();
+                assert!(read > 0, "the server closed the connection");
+                filled += read;
+                if bounds(&buffer[..filled]).is_some_and(|(_, end)| filled >= end) {
+                    break;
+                }
+            }
+            assert!(
+                buffer.starts_with(b"HTTP/1.1 200"),
+                "not the answer it should be: {}",
+                String::from_utf8_lossy(&buffer[..filled])
+            );
+            times.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
+        }
+        times
+    }
+
     async fn connection(&self, first: usize, from: Instant, until: Instant) -> Vec<u64> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();

@@ -34,6 +34,13 @@ pub fn print(machine: &Value) {
     println!("{}", parts.collect::<Vec<_>>().join(" · "));
 }
 
+/// Memory of a process that is in use, in megabytes of a million bytes.
+pub fn resident_mb(process: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6
+}
+
 /// Processor time that a process has used so far, in seconds, the kernel's on its behalf included. Unlike
 /// time on the clock it hardly depends on what else the machine is doing.
 pub fn cpu_seconds(process: u32) -> f64 {

@@ -9,6 +9,7 @@ pub mod machine;
 pub mod options;
 pub mod postgres;
 pub mod program;
+pub mod seed;
 pub mod stats;
 pub mod tenants;
 

@@ -23,7 +23,22 @@ impl Program {
     /// Starts it with these settings on top of its defaults, written as in the environment without their
     /// prefix. Its log is written and thrown away.
     pub fn start(settings: &[(&str, String)]) -> Self {
-        let folder = tempfile::Builder::new().prefix("tenantry-bench-").tempdir().unwrap();
+        Self::start_in(Self::folder_for_one(), settings)
+    }
+
+    /// An empty folder that a program can be started in.
+    pub fn folder_for_one() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("tenantry-bench-").tempdir().unwrap()
+    }
+
+    /// Starts it in this folder, with whatever is there.
+    pub fn start_in(folder: tempfile::TempDir, settings: &[(&str, String)]) -> Self {
+        // No rate that the load can meet: what is measured is answering, not refusing.
+        std::fs::write(
+            folder.path().join("plans.toml"),
+            "[plans.free]\nname = \"Free\"\nlimits = { requests_per_s = 1_000_000, burst = 1_000_000 }\n",
+        )
+        .unwrap();
         let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/notes/migrations");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
         command.arg("serve").current_dir(folder.path()).env_clear();
@@ -35,6 +50,7 @@ impl Program {
         command.env("TENANTRY_LOG__FORMAT", "json");
         // Every bench signs up from one address.
         command.env("TENANTRY_THROTTLE__SIGNUPS_PER_ADDRESS", "1000000");
+        command.env("TENANTRY_PLANS__FILE", folder.path().join("plans.toml"));
         command.env("TENANTRY_BOOTSTRAP_OPERATOR_KEY", OPERATOR_KEY);
         for (key, value) in settings {
             command.env(format!("TENANTRY_{key}"), value);
@@ -68,6 +84,13 @@ impl Program {
     /// Its process.
     pub fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it and answers the folder.
+    pub fn stop(mut self) -> tempfile::TempDir {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        std::mem::replace(&mut self.folder, Self::folder_for_one())
     }
 
     /// The folder it was started in.

@@ -1,9 +1,9 @@
 //! The caller of a request: who they are, and where the request came from.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::policy::{self, Verb};
-use super::scope::Scope;
+use super::scope::Scopes;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, OperatorUserId, SessionId, TenantId, UserId};
 use crate::words;
@@ -73,7 +73,7 @@ impl std::str::FromStr for OperatorId {
 }
 
 /// Who calls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Who {
     /// Nobody: no credential was sent.
     Anonymous,
@@ -91,7 +91,7 @@ pub enum Who {
         /// The key.
         key: KeyId,
         /// What it may do.
-        scopes: BTreeSet<Scope>,
+        scopes: Scopes,
     },
     /// A program of a tenant, by API key.
     TenantKey {
@@ -100,7 +100,7 @@ pub enum Who {
         /// The key's tenant.
         tenant: TenantId,
         /// What it may do.
-        scopes: BTreeSet<Scope>,
+        scopes: Scopes,
     },
     /// A person of a tenant, by access token.
     User {
@@ -144,9 +144,9 @@ pub struct Caller {
     /// Who.
     pub who: Who,
     /// The request's id, which goes into events and logs.
-    pub request_id: Option<String>,
+    pub request_id: Option<Arc<str>>,
     /// The peer's address.
-    pub address: Option<String>,
+    pub address: Option<Arc<str>>,
 }
 
 impl Caller {

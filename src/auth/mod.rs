@@ -12,4 +12,4 @@ pub mod throttle;
 
 pub use caller::{Caller, Who};
 pub use policy::Verb;
-pub use scope::Scope;
+pub use scope::{Scope, Scopes};

@@ -2,7 +2,7 @@
 //! that a change of rights is seen in review as what it is.
 
 use super::caller::{OperatorRole, TenantRole, Who};
-use super::scope::Scope;
+use super::scope::{Scope, Scopes};
 use crate::kernel::error::{Error, Result};
 
 use OperatorRole::{Admin as OpAdmin, Support, Viewer as OpViewer};
@@ -149,8 +149,8 @@ pub fn check(who: &Who, verb: Verb) -> Result<()> {
         }
         Who::Impersonator { role: held, .. } => held_or(rule.members, held, role, rule),
         Who::User { role: held, .. } => held_or(rule.members, held, role, rule),
-        Who::TenantKey { scopes, .. } => scoped(rule.tenant_scope, scopes, rule),
-        Who::Service { scopes, .. } => scoped(rule.service_scope, scopes, rule),
+        Who::TenantKey { scopes, .. } => scoped(rule.tenant_scope, *scopes, rule),
+        Who::Service { scopes, .. } => scoped(rule.service_scope, *scopes, rule),
     }
 }
 
@@ -164,7 +164,7 @@ fn held_or<R: PartialEq>(allowed: &[R], held: &R, role: impl Fn() -> Error, rule
     }
 }
 
-fn scoped(needed: Option<Scope>, held: &std::collections::BTreeSet<Scope>, rule: &Rule) -> Result<()> {
+fn scoped(needed: Option<Scope>, held: Scopes, rule: &Rule) -> Result<()> {
     match needed {
         Some(scope) if held.contains(&scope) => Ok(()),
         Some(scope) => {

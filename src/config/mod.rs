@@ -27,5 +27,5 @@ pub use inputs::{Environment, Inputs};
 pub use load::{Entry, Gathered, Loaded, gather, load};
 pub use master_key::MasterKeys;
 pub use problem::{Fault, Origin, Problem, Problems};
-pub use settings::{Cluster, Log, LogFormat, Settings};
+pub use settings::{Cluster, Log, LogFormat, LogLevel, Settings};
 pub use url::{DatabaseUrl, Engine};

@@ -7,15 +7,17 @@
 pub mod conn;
 pub mod migrate;
 mod multi;
+pub(crate) mod news;
 pub mod schema;
 pub mod text;
+pub mod tls;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::r2d2::Pool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub use conn::Conn;
 use conn::{Manager, Mode, Place};
@@ -65,6 +67,8 @@ struct Inner {
     pool: Pool<Manager>,
     permits: Arc<Semaphore>,
     writer: Option<writer::Writer>,
+    /// A transaction that appended to the log was committed.
+    appended: Notify,
 }
 
 impl Db {
@@ -91,7 +95,7 @@ impl Db {
                 Place::Postgres(_) => None,
             };
             let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-            Ok(Self(Arc::new(Inner { place, pool, permits, writer })))
+            Ok(Self(Arc::new(Inner { place, pool, permits, writer, appended: Notify::new() })))
         })
         .await
     }
@@ -142,19 +146,46 @@ impl Db {
             let answer = self
                 .with_connection(move |conn| {
                     conn.begin(Mode::Write)?;
+                    news::taken();
                     let answer = again(conn);
-                    conn.end(answer)
+                    let appended = news::taken();
+                    conn.end(answer).map(|answer| (answer, appended))
                 })
                 .await;
             attempt += 1;
             match answer {
+                Ok((answer, appended)) => {
+                    if appended {
+                        self.0.appended.notify_one();
+                    }
+                    return Ok(answer);
+                }
                 Err(error) if error.is_contended() && attempt < WRITE_TRIES => {
                     let base = 2f64.powi(i32::try_from(attempt.min(7)).unwrap_or(7));
                     tokio::time::sleep(Duration::from_secs_f64(base / 500.0 * entropy::jitter(0.6))).await;
                 }
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Until this process has committed something to the log, if it has not since this was last awaited. Only
+    /// on PostgreSQL: nobody else reads an embedded store.
+    pub(crate) async fn appended(&self) {
+        self.0.appended.notified().await;
+    }
+
+    /// How to reach PostgreSQL without diesel; `None` on SQLite.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], without the URL, for one that the driver cannot take; as [`tls::Wish::tls`].
+    pub(crate) fn wire(&self) -> Option<Result<(tokio_postgres::Config, tls::Tls)>> {
+        let Place::Postgres(url) = &self.0.place else { return None };
+        let wish = tls::Wish::of(url);
+        let config = wish.config().map_err(|_| {
+            Error::refused("store_url_invalid", "store.url has parameters that this connection cannot take")
+        });
+        Some(config.and_then(|config| Ok((config, wish.tls("store.url")?))))
     }
 
     /// Runs `work` on a connection in no transaction; for migrations and checks.

@@ -11,7 +11,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use parking_lot::RwLock;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -103,6 +104,9 @@ impl<'a> Sound<'a> {
 }
 
 fn is_json(request: &HttpRequest) -> bool {
+    if request.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json") {
+        return true;
+    }
     let essence = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = essence.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
@@ -139,6 +143,60 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Form<T> {
             Ok(Self { faults: shape_of::<T>().faults(&value), value, raw, kind: PhantomData })
         })
     }
+}
+
+/// A request's JSON body, for types that read no body which their schema refuses. They are read at once, and
+/// the schema is asked only what is wrong with a body that could not be.
+pub struct Strict<T>(pub T);
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Strict<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !is_json(request) {
+            return Box::pin(async { Err(Problem(not_json())) });
+        }
+        let reading = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let raw = reading.await.map_err(|error| Problem(unreadable(&error)))?;
+            match serde_json::from_slice(&raw) {
+                Ok(value) => Ok(Self(value)),
+                Err(_) => Ok(Self(parse(&raw)?)),
+            }
+        })
+    }
+}
+
+/// Reads a text of at most `MAX` characters without a zero byte, as `max_length` in a schema says.
+///
+/// # Errors
+/// For any other.
+pub fn text<'de, const MAX: usize, D: Deserializer<'de>>(from: D) -> std::result::Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    // No text has more characters than bytes.
+    let fits = text.len() <= MAX || text.chars().count() <= MAX;
+    if fits && !text.contains('\0') { Ok(text) } else { Err(D::Error::custom("is too long, or no text")) }
+}
+
+/// Reads at most `MAX` items, as `max_items` in a schema says.
+///
+/// # Errors
+/// For more.
+pub fn few<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Vec<T>, D::Error> {
+    let items = Vec::deserialize(from)?;
+    if items.len() <= MAX { Ok(items) } else { Err(D::Error::custom("has too many items")) }
+}
+
+/// Reads a number of at most `MAX`, as `maximum` in a schema says.
+///
+/// # Errors
+/// For more.
+pub fn at_most<'de, const MAX: u32, D: Deserializer<'de>>(from: D) -> std::result::Result<u32, D::Error> {
+    let number = u32::deserialize(from)?;
+    if number <= MAX { Ok(number) } else { Err(D::Error::custom("is too much")) }
 }
 
 /// A request's JSON body where none is needed: an empty one is `None`, a wrong one is refused.

@@ -8,19 +8,29 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
+use actix_web::{FromRequest, HttpRequest, ResponseError as _, web};
 use utoipa::openapi::OpenApi;
 
 use super::client;
+use super::limits;
 use super::problem::Problem;
-use super::request::{self, SeenCaller};
+use super::request::{Context, Peer};
 use crate::auth::{Caller, Who};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::limits::Taken;
+
+/// Who a credential belongs to.
+pub struct Found {
+    /// Who.
+    pub who: Who,
+    /// How their rate limits stand after this request asked them; `None` for those without any.
+    pub limits: Option<Taken>,
+}
 
 /// Finds out who a credential belongs to. The server composes it of what knows keys and tokens.
 pub trait Authenticate: Send + Sync + 'static {
-    /// Who `credential` belongs to.
-    fn who<'a>(&'a self, credential: &'a str) -> Pin<Box<dyn Future<Output = Result<Who>> + Send + 'a>>;
+    /// Who `credential` belongs to. The request counts against their limits.
+    fn find<'a>(&'a self, credential: &'a str) -> Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>>;
 }
 
 /// The composed [`Authenticate`], as handlers find it.
@@ -78,11 +88,8 @@ pub async fn authenticate<B: MessageBody>(
     next: Next<B>,
 ) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     match find(request.request()).await {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(SeenCaller::of(&caller));
-            request.extensions_mut().insert(caller);
-        }
-        Ok(None) => {
+        Ok(true) => {}
+        Ok(false) => {
             let guarded = request.app_data::<web::Data<Guarded>>();
             let operation = request.match_pattern().map(|pattern| format!("{} {pattern}", request.method()));
             if let (Some(guarded), Some(operation)) = (guarded, operation)
@@ -101,19 +108,26 @@ pub async fn authenticate<B: MessageBody>(
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
-/// The caller whom the request's credential names; `None` without one.
-async fn find(request: &HttpRequest) -> Result<Option<Caller>> {
-    let Some(text) = credential(request)? else { return Ok(None) };
+/// Notes the caller whom the request's credential names; false without one.
+async fn find(request: &HttpRequest) -> Result<bool> {
+    let Some(text) = credential(request)? else { return Ok(false) };
     let gate = request.app_data::<Gate>().ok_or_else(|| Error::internal("no gate"))?;
-    Ok(Some(caller_of(request, gate.who(text).await?)))
+    let context = Context::of(request).ok_or_else(|| Error::internal("nobody watches the request"))?;
+    let Found { who, limits } = gate.find(text).await?;
+    context.caller.get_or_init(|| caller_of(request, &context, who));
+    context.limits.set(limits);
+    match limits.filter(|taken| taken.refused) {
+        Some(taken) => Err(limits::refusal(&taken)),
+        None => Ok(true),
+    }
 }
 
-fn caller_of(request: &HttpRequest, who: Who) -> Caller {
-    Caller {
-        who,
-        request_id: request::id_of(request),
-        address: client::address(request).map(|address| address.to_string()),
-    }
+fn caller_of(request: &HttpRequest, context: &Context, who: Who) -> Caller {
+    let address = client::address(request).map(|address| match request.conn_data::<Peer>() {
+        Some(peer) if peer.address == address => Arc::clone(&peer.text),
+        _ => address.to_string().into(),
+    });
+    Caller { who, request_id: Some(Arc::clone(&context.id)), address }
 }
 
 impl FromRequest for Caller {
@@ -121,11 +135,9 @@ impl FromRequest for Caller {
     type Future = std::future::Ready<std::result::Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let found = request.extensions().get::<Self>().cloned();
-        std::future::ready(Ok(found.unwrap_or_else(|| {
-            let nobody = caller_of(request, Who::Anonymous);
-            request.extensions_mut().insert(SeenCaller::of(&nobody));
-            nobody
-        })))
+        let found = Context::of(request).map(|context| {
+            context.caller.get_or_init(|| caller_of(request, &context, Who::Anonymous)).clone()
+        });
+        std::future::ready(found.ok_or_else(|| Error::internal("nobody watches the request").into()))
     }
 }

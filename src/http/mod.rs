@@ -6,6 +6,7 @@ pub mod caller;
 pub mod client;
 pub mod etag;
 pub mod idempotency;
+pub mod limits;
 pub mod openapi;
 pub mod paths;
 pub mod problem;
@@ -13,7 +14,7 @@ pub mod query;
 pub mod request;
 pub mod schema_check;
 
-pub use body::{Body, Form, MaybeBody, Sound};
+pub use body::{Body, Form, MaybeBody, Sound, Strict};
 pub use etag::{IfMatch, tagged};
 pub use idempotency::{Answer, Attempt, Outcome};
 pub use problem::{Problem, ProblemBody};

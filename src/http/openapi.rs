@@ -21,7 +21,7 @@ const FAILURES: &[(&str, &str)] = &[
     ("413", "The body is too large"),
     ("415", "The body is not JSON"),
     ("422", "Readable, but refused: invalid fields are all named"),
-    ("429", "Too many requests"),
+    ("429", "Too many requests: Retry-After, RateLimit and RateLimit-Policy say when to come back"),
     ("500", "A fault of ours"),
     ("503", "Something we lean on is away; retry"),
     ("504", "A bounded wait ran out"),

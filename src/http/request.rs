@@ -1,8 +1,10 @@
 //! What happens to every request: an id in and out, one log line, metrics, and headers that keep
 //! browsers from guessing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,44 +19,60 @@ use actix_web::{Error, HttpMessage as _, HttpRequest};
 use metrics::Histogram;
 use uuid::Uuid;
 
+use super::limits;
 use crate::auth::Caller;
 use crate::kernel::entropy;
-use crate::kernel::id::{self, TenantId};
+use crate::kernel::id;
+use crate::kernel::limits::Taken;
+use crate::telemetry::requests::{self, Line};
 
 /// The header that carries a request's id in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header in which a trace goes on (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Arc<str>;
 }
 
-/// A request's id: the caller's own when it is sane, else a fresh one.
+/// What the edge knows of a request, from its first middleware to its log line.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// The request's id: the caller's own when it is sane, else a fresh one.
+    pub(super) id: Arc<str>,
+    /// Who the request is from, once somebody looked.
+    pub(super) caller: OnceCell<Caller>,
+    /// How the caller's rate limits stand, when there are any.
+    pub(super) limits: Cell<Option<Taken>>,
+}
+
+impl Context {
+    /// What [`watch`] knows of this request.
+    pub(super) fn of(request: &HttpRequest) -> Option<Rc<Self>> {
+        request.extensions().get::<Rc<Self>>().cloned()
+    }
+}
+
+/// The peer of a connection, written in words once for all its requests.
 #[derive(Clone, Debug)]
-pub struct RequestId(Arc<str>);
-
-/// Who the request turned out to be from, for the log line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SeenCaller {
-    kind: &'static str,
-    tenant: Option<TenantId>,
+pub struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) text: Arc<str>,
 }
 
-impl SeenCaller {
-    pub(super) fn of(caller: &Caller) -> Self {
-        Self { kind: caller.kind(), tenant: caller.own_tenant() }
+impl Peer {
+    /// That of a connection from this address.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, text: address.to_string().into() }
     }
 }
 
 /// The id of the request that this task answers.
 #[must_use]
 pub fn current_id() -> Option<String> {
-    CURRENT.try_with(|id| id.0.to_string()).ok()
-}
-
-/// The id that the middleware gave the request.
-#[must_use]
-pub fn id_of(request: &HttpRequest) -> Option<String> {
-    request.extensions().get::<RequestId>().map(|id| id.0.to_string())
+    CURRENT.try_with(|id| id.to_string()).ok()
 }
 
 fn sane(text: &str) -> bool {
@@ -63,7 +81,7 @@ fn sane(text: &str) -> bool {
 
 /// The trace id of a W3C `traceparent`, when it is well-formed.
 fn trace_id(request: &ServiceRequest) -> Option<String> {
-    let text = request.headers().get("traceparent")?.to_str().ok()?;
+    let text = request.headers().get(TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, len: usize| {
@@ -118,6 +136,13 @@ fn timed(method: &Method, route: &str, status: u16, seconds: f64) {
     });
 }
 
+fn fresh_id() -> String {
+    let mut text = String::with_capacity(30);
+    text.push_str("req_");
+    id::write(Uuid::from_u128(entropy::unique()), &mut text);
+    text
+}
+
 /// The middleware.
 ///
 /// # Errors
@@ -129,31 +154,33 @@ pub async fn watch<B: MessageBody>(
     let began = Instant::now();
     let given =
         request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| sane(text));
-    let request_id: Arc<str> = match given {
-        Some(text) => text.into(),
-        None => format!("req_{}", id::encode(Uuid::from_u128(entropy::unique()))).into(),
-    };
-    request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
+    let request_id: Arc<str> = given.map_or_else(|| fresh_id().into(), Into::into);
+    let context =
+        Rc::new(Context { id: Arc::clone(&request_id), caller: OnceCell::new(), limits: Cell::new(None) });
+    request.extensions_mut().insert(Rc::clone(&context));
     let (method, trace) = (request.method().clone(), trace_id(&request));
-    let outcome = CURRENT.scope(RequestId(Arc::clone(&request_id)), next.call(request)).await;
-    let mut response = match outcome {
-        Ok(response) => response,
-        Err(error) => return Err(error),
-    };
+    let mut response = CURRENT.scope(Arc::clone(&request_id), next.call(request)).await?;
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
     let took = began.elapsed();
     timed(&method, &route, status, took.as_secs_f64());
-    let seen = response.request().extensions().get::<SeenCaller>().copied();
-    tracing::info!(
-        request_id = &*request_id, trace_id = trace, http.method = %method, http.route = route, http.status = status,
-        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        caller = seen.as_ref().map_or("unknown", |seen| seen.kind),
-        tenant = seen.and_then(|seen| seen.tenant).map(tracing::field::display), "request"
-    );
+    let caller = context.caller.get();
+    requests::log(&Line {
+        request_id: &request_id,
+        trace_id: trace.as_deref(),
+        method: method.as_str(),
+        route: &route,
+        status,
+        took,
+        caller: caller.map_or("unknown", Caller::kind),
+        tenant: caller.and_then(Caller::own_tenant),
+    });
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Some(taken) = context.limits.take() {
+        limits::tell(headers, &taken);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -50,6 +50,12 @@ impl Rate {
     pub fn take(self, tat: u64, now: u64, cost: u32) -> (bool, u64, Standing) {
         take(self.interval(), self.burst.max(1), tat, now, cost)
     }
+
+    /// The state when what a request of `cost` took is given back.
+    #[must_use]
+    pub fn give_back(self, tat: u64, cost: u32) -> u64 {
+        tat.saturating_sub(self.interval().saturating_mul(u64::from(cost)))
+    }
 }
 
 /// As [`Rate::take`], for any rate: one request each `interval` nanoseconds, lasting, and `burst` at once.

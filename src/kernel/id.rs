@@ -16,14 +16,20 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// The 26 characters that stand for `id`.
 #[must_use]
 pub fn encode(id: Uuid) -> String {
+    let mut text = String::with_capacity(26);
+    write(id, &mut text);
+    text
+}
+
+/// Writes what [`encode`] answers at the end of `text`.
+pub fn write(id: Uuid, text: &mut String) {
     let value = id.as_u128();
     // Room for all at once: ids are written several times in an answer.
-    let mut text = String::with_capacity(26);
+    text.reserve(26);
     text.extend((0u32..26).rev().filter_map(|digit| {
         let at = usize::try_from((value >> (digit * 5)) & 31).ok()?;
         ALPHABET.get(at).copied().map(char::from)
     }));
-    text
 }
 
 /// Reads what [`encode`] wrote; `None` for any other text (wrong length, letter or overflow).
@@ -111,7 +117,10 @@ macro_rules! typed_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.to_string()
+                let mut text = String::with_capacity($prefix.len() + 27);
+                text.push_str(concat!($prefix, "_"));
+                write(id.0, &mut text);
+                text
             }
         }
 

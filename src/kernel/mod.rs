@@ -8,6 +8,7 @@ pub mod error;
 pub mod gcra;
 pub mod id;
 pub mod isolation;
+pub mod limits;
 pub mod page;
 pub mod slug;
 pub mod sql;

@@ -1,9 +1,13 @@
 //! Keys in memory: from a credential's text to its record without a database, and who that makes the caller.
+//!
+//! A key's text says its id, so memory is by id and whatever changes a key can name what to forget. The text
+//! is right when its hash is the record's. A credential of another shape may be the operator key that was given
+//! from outside: a small memory of its own knows which id such a text has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::model::{Key, Standing};
+use super::hot::HotKey;
+use super::model::Standing;
 use super::store;
 use crate::app::App;
 use crate::auth::Who;
@@ -11,31 +15,29 @@ use crate::auth::secret_key::{self, KeyHash, KeyKind};
 use crate::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::KeyId;
+use crate::kernel::limits::Buckets;
 use crate::log::memory::{Freshness, Memory};
 
-/// Keys that memory holds at most, unknown ones included.
-const CAPACITY: u64 = 1_000_000;
+/// Keys that memory holds at most.
+const CAPACITY: u64 = 1_200_000;
+/// Credentials of another shape that memory knows at most; as many again that are none.
+const GIVEN: u64 = 256;
 
 /// The keys' memory.
 pub struct Ring {
-    by_hash: Memory<KeyHash, Key>,
-    hashes: moka::future::Cache<KeyId, KeyHash>,
-    /// Keys that changed lately: for loads that were under way and not yet known by id.
-    changed: moka::future::Cache<KeyId, ()>,
+    keys: Memory<KeyId, HotKey>,
+    given: Memory<KeyHash, KeyId>,
+    buckets: Arc<Buckets>,
 }
 
 impl Ring {
-    /// An empty memory.
+    /// An empty memory, whose keys' limits are counted in `buckets`.
     #[must_use]
-    pub fn new(freshness: &Freshness) -> Self {
+    pub fn new(freshness: &Freshness, buckets: Arc<Buckets>) -> Self {
         Self {
-            by_hash: Memory::new(CAPACITY, freshness.clone()),
-            hashes: moka::future::Cache::builder().max_capacity(CAPACITY).build(),
-            // Longer than any load takes.
-            changed: moka::future::Cache::builder()
-                .max_capacity(CAPACITY)
-                .time_to_live(Duration::from_secs(120))
-                .build(),
+            keys: Memory::new(CAPACITY, freshness.clone()),
+            given: Memory::new(GIVEN, freshness.clone()),
+            buckets,
         }
     }
 
@@ -43,70 +45,76 @@ impl Ring {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find(&self, db: &Db, text: &str) -> Result<Option<Arc<Key>>> {
+    pub async fn find(&self, db: &Db, text: &str) -> Result<Option<(KeyId, Arc<HotKey>)>> {
         let hash = secret_key::hash(text);
+        let id = match secret_key::parse(text) {
+            Some((_, id)) => id,
+            None => match self.given(db, hash).await? {
+                Some(id) => *id,
+                None => return Ok(None),
+            },
+        };
+        let load = || {
+            let (db, buckets) = (db.clone(), Arc::clone(&self.buckets));
+            async move {
+                let found = db.read(move |conn| store::with_hash(conn, id)).await?;
+                Ok(found.map(|(key, hash)| HotKey::new(&key, hash, &buckets)))
+            }
+        };
+        let found = self.keys.get(&id, load).await?;
+        Ok(found.filter(|key| key.is_of(&hash)).map(|key| (id, key)))
+    }
+
+    async fn given(&self, db: &Db, hash: KeyHash) -> Result<Option<Arc<KeyId>>> {
         let load = || {
             let db = db.clone();
-            async move { db.read(move |conn| store::by_hash(conn, &hash)).await }
+            async move { Ok(db.read(move |conn| store::by_hash(conn, &hash)).await?.map(|key| key.id)) }
         };
-        let found = self.by_hash.get(&hash, load).await?;
-        let Some(key) = found.as_ref().filter(|key| !self.hashes.contains_key(&key.id)) else {
-            return Ok(found);
-        };
-        self.hashes.insert(key.id, hash).await;
-        // Whoever forgot the key before this line did not find its hash: forget what was loaded for them.
-        if self.changed.contains_key(&key.id) {
-            self.by_hash.forget(&hash).await;
-            return self.by_hash.get(&hash, load).await;
-        }
-        Ok(found)
+        self.given.get(&hash, load).await
     }
 
     /// Forgets a key that changed.
     pub async fn forget(&self, id: KeyId) {
-        self.changed.insert(id, ()).await;
-        if let Some(hash) = self.hashes.remove(&id).await {
-            self.by_hash.forget(&hash).await;
-        }
+        self.keys.forget(&id).await;
     }
 
-    /// Forgets the absence of a key that was just made, should somebody have asked for it before.
+    /// Forgets the absence of a key that was just made, should somebody have asked for it before. That can
+    /// only be a key given from outside: the id of another is new with it.
     pub async fn forget_hash(&self, hash: &KeyHash) {
-        self.by_hash.forget(hash).await;
+        self.given.forget(hash).await;
     }
 
     /// Forgets everything.
     pub fn forget_all(&self) {
-        self.by_hash.forget_all();
-        self.hashes.invalidate_all();
+        self.keys.forget_all();
+        self.given.forget_all();
     }
 }
 
-/// Who a key's text makes the caller.
+/// Who a key's text makes the caller, and the key.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] for an unknown, revoked or expired one.
-pub async fn who(app: &App, text: &str) -> Result<Who> {
+/// [`Error::Unauthenticated`] for an unknown, revoked, disabled or expired one.
+pub async fn who(app: &App, text: &str) -> Result<(Who, Arc<HotKey>)> {
     let refused = || Error::Unauthenticated("the key is not valid".into());
     if secret_key::looks_like_key(text) && secret_key::parse(text).is_none() {
         return Err(Error::Unauthenticated(
             "this is no whole key: its checksum does not fit; check for missing letters".into(),
         ));
     }
-    let key = app.ring.find(&app.db, text).await?.ok_or_else(refused)?;
+    let (id, key) = app.ring.find(&app.db, text).await?.ok_or_else(refused)?;
     let now = app.clock.now();
     match key.standing(now) {
-        Standing::Good => app.uses.note(key.id, now),
+        Standing::Good => app.uses.note(id, now),
         Standing::Revoked => return Err(Error::Unauthenticated("the key was revoked".into())),
         Standing::Disabled => return Err(Error::Unauthenticated("the key is switched off".into())),
         Standing::Expired => return Err(Error::Unauthenticated("the key has expired".into())),
     }
-    match (key.kind, key.tenant_id, key.role) {
-        (KeyKind::Tenant, Some(tenant), _) => {
-            Ok(Who::TenantKey { key: key.id, tenant, scopes: key.scopes.clone() })
-        }
-        (KeyKind::Service, _, _) => Ok(Who::Service { key: key.id, scopes: key.scopes.clone() }),
-        (KeyKind::Operator, _, Some(role)) => Ok(Who::Operator { key: key.id, role }),
-        _ => Err(Error::internal("a stored key is of no kind")),
-    }
+    let who = match (key.kind, key.tenant_id, key.role) {
+        (KeyKind::Tenant, Some(tenant), _) => Who::TenantKey { key: id, tenant, scopes: key.scopes },
+        (KeyKind::Service, _, _) => Who::Service { key: id, scopes: key.scopes },
+        (KeyKind::Operator, _, Some(role)) => Who::Operator { key: id, role },
+        _ => return Err(Error::internal("a stored key is of no kind")),
+    };
+    Ok((who, key))
 }

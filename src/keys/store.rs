@@ -173,6 +173,18 @@ pub fn by_hash(conn: &mut Conn, hash: &KeyHash) -> Result<Option<Key>> {
     row.map(Key::try_from).transpose()
 }
 
+/// Reads a key of any kind with the hash of its text, for memory: one read by the primary key.
+///
+/// # Errors
+/// The store's.
+pub fn with_hash(conn: &mut Conn, id: KeyId) -> Result<Option<(Key, KeyHash)>> {
+    let found: Option<(Row, Vec<u8>)> =
+        keys::table.find(id).select((Row::as_select(), keys::hash)).first(conn).optional()?;
+    let Some((row, hash)) = found else { return Ok(None) };
+    let hash = KeyHash::try_from(hash).map_err(|_| Error::internal("a stored hash is of another length"))?;
+    Ok(Some((row.try_into()?, hash)))
+}
+
 /// Reads a key of `kind`, of `tenant` where the kind has one.
 ///
 /// # Errors

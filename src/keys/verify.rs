@@ -1,17 +1,20 @@
 //! The verify call: whether a key may do what its holder asks, answered from memory.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::hot::HotKey;
 use super::model::Standing;
 use crate::app::App;
-use crate::auth::scope::Scope;
+use crate::auth::scope::{Scope, Scopes};
 use crate::auth::secret_key::{self, KeyKind};
 use crate::auth::{Caller, Verb};
+use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, TenantId};
-use crate::placement::router;
+use crate::kernel::limits::{self, Taken, Tally};
+use crate::placement::router::{self, Resident};
 use crate::tenants::{Handle, State};
 
 /// What became of a verification.
@@ -32,6 +35,31 @@ pub enum VerifyCode {
     TenantSuspended,
     /// It lacks a scope.
     InsufficientScope,
+    /// Its own limit or its tenant's does not allow that much now.
+    RateLimited,
+}
+
+/// How the tighter of a key's two limits stands: its own, and its tenant's by the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct RateLimitState {
+    /// What may be used at once when nothing was used lately.
+    limit: u32,
+    /// What may be used right now.
+    remaining: u32,
+    /// Milliseconds until nothing counts as used any more.
+    reset_ms: u64,
+}
+
+impl From<Tally> for RateLimitState {
+    fn from(tally: Tally) -> Self {
+        // Rounded up: who comes back then finds it whole.
+        let reset = tally.standing.full_in.as_nanos().div_ceil(1_000_000);
+        Self {
+            limit: tally.standing.limit,
+            remaining: tally.standing.remaining,
+            reset_ms: u64::try_from(reset).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// The answer of the verify call.
@@ -46,66 +74,104 @@ pub struct Verification {
     /// Its tenant.
     pub tenant_id: Option<TenantId>,
     /// The tenant's slug.
-    pub tenant_slug: Option<String>,
+    #[schema(value_type = Option<String>)]
+    #[serde(serialize_with = "slug")]
+    tenant_slug: Option<Arc<Resident>>,
     /// The tenant's plan.
-    pub plan: Option<String>,
+    #[schema(value_type = Option<String>)]
+    #[serde(serialize_with = "plan")]
+    plan: Option<Arc<Resident>>,
     /// What the key may do.
-    pub scopes: Option<BTreeSet<Scope>>,
+    #[schema(value_type = Option<BTreeSet<Scope>>)]
+    pub scopes: Option<Scopes>,
+    /// How the tighter of its limits stands; null when nothing limits it.
+    pub rate_limit: Option<RateLimitState>,
+}
+
+fn slug<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::Ok, S::Error> {
+    of.as_ref().map(|resident| resident.slug()).serialize(serializer)
+}
+
+fn plan<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::Ok, S::Error> {
+    of.as_ref().map(|resident| &*resident.plan).serialize(serializer)
 }
 
 impl Verification {
-    fn refused(code: VerifyCode) -> Self {
+    fn not_found() -> Self {
         Self {
             valid: false,
-            code,
+            code: VerifyCode::NotFound,
             key_id: None,
             tenant_id: None,
             tenant_slug: None,
             plan: None,
             scopes: None,
+            rate_limit: None,
         }
     }
 }
 
-/// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes held.
+/// What keeps the key from it before any limit is asked.
+fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Option<VerifyCode> {
+    match key.standing(now) {
+        Standing::Revoked => Some(VerifyCode::Revoked),
+        Standing::Disabled => Some(VerifyCode::Disabled),
+        Standing::Expired => Some(VerifyCode::Expired),
+        Standing::Good if resident.state != State::Active => Some(VerifyCode::TenantSuspended),
+        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
+            Some(VerifyCode::InsufficientScope)
+        }
+        Standing::Good => None,
+    }
+}
+
+/// Asks the tenant's limit and the key's own for `cost`: both give it or neither does. 0 only looks.
+pub fn take(app: &App, key: &HotKey, resident: &Resident, cost: u32) -> Taken {
+    limits::take(resident.limit.as_ref(), key.limit(), app.buckets.now(), cost)
+}
+
+/// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes
+/// held, `cost` within the rate limits. Whatever refuses, nothing is taken from the limits.
 ///
 /// # Errors
 /// As [`Caller::may`]; the store's on a cold miss. A key that may not is an answer, not an error.
-pub async fn verify(app: &App, caller: &Caller, text: &str, needed: &[Scope]) -> Result<Verification> {
+pub async fn verify(
+    app: &App,
+    caller: &Caller,
+    text: &str,
+    needed: &[Scope],
+    cost: u32,
+) -> Result<Verification> {
     caller.may(Verb::VerifyKeys)?;
     if !matches!(secret_key::parse(text), Some((KeyKind::Tenant, _))) {
-        return Ok(Verification::refused(VerifyCode::NotFound));
+        return Ok(Verification::not_found());
     }
-    let Some(key) = app.ring.find(&app.db, text).await? else {
-        return Ok(Verification::refused(VerifyCode::NotFound));
-    };
-    let Some(tenant) = key.tenant_id else { return Ok(Verification::refused(VerifyCode::NotFound)) };
+    let Some((id, key)) = app.ring.find(&app.db, text).await? else { return Ok(Verification::not_found()) };
+    let Some(tenant) = key.tenant_id else { return Ok(Verification::not_found()) };
     let resident = match router::find(app, &Handle::Id(tenant)).await {
         Ok(resident) => resident,
-        Err(Error::NotFound(_)) => return Ok(Verification::refused(VerifyCode::NotFound)),
+        Err(Error::NotFound(_)) => return Ok(Verification::not_found()),
         Err(error) => return Err(error),
     };
     let now = app.clock.now();
-    let code = match key.standing(now) {
-        Standing::Revoked => VerifyCode::Revoked,
-        Standing::Disabled => VerifyCode::Disabled,
-        Standing::Expired => VerifyCode::Expired,
-        Standing::Good if resident.tenant.state != State::Active => VerifyCode::TenantSuspended,
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
-            VerifyCode::InsufficientScope
-        }
-        Standing::Good => VerifyCode::Valid,
+    let refusal = refusal(&key, now, &resident, needed);
+    let taken = take(app, &key, &resident, if refusal.is_some() { 0 } else { cost });
+    let code = match refusal {
+        Some(code) => code,
+        None if taken.refused => VerifyCode::RateLimited,
+        None => VerifyCode::Valid,
     };
     if code == VerifyCode::Valid {
-        app.uses.note(key.id, now);
+        app.uses.note(id, now);
     }
     Ok(Verification {
         valid: code == VerifyCode::Valid,
         code,
-        key_id: Some(key.id),
+        key_id: Some(id),
         tenant_id: Some(tenant),
-        tenant_slug: Some(resident.tenant.slug.clone()),
-        plan: Some(resident.tenant.plan.clone()),
-        scopes: Some(key.scopes.clone()),
+        tenant_slug: Some(Arc::clone(&resident)),
+        plan: Some(resident),
+        scopes: Some(key.scopes),
+        rate_limit: taken.tighter().map(RateLimitState::from),
     })
 }

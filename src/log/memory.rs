@@ -2,68 +2,67 @@
 //! answer leaves, and other replicas forget it when they see its event. A replica that cannot see the
 //! log any more reads the store instead of answering from memory.
 
-use std::hash::Hash;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use moka::future::Cache;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use super::Notice;
-use crate::db::{Conn, Db, Engine};
+pub use super::follow::{BOUND, Freshness, Listener, follow};
+use super::table::Table;
 use crate::kernel::error::{Error, Result};
 
-/// How often the log is read for news.
-const PERIOD: Duration = Duration::from_millis(200);
-/// How old the last look at the log may be before memory no longer counts: the stated bound on how late a
-/// change on another replica is seen.
-pub const BOUND: Duration = Duration::from_secs(1);
+/// Parts that are locked one by one, each for as long as a look-up takes.
+const SHARDS: usize = 64;
+/// Memories smaller than this are one part: the bound of a part would be too coarse.
+const SMALL: usize = 4096;
+/// How often a value is loaded again because it was forgotten meanwhile.
+const TRIES: usize = 8;
 
-/// Whether memory may be believed: when the log was last read to its end.
-#[derive(Clone)]
-pub struct Freshness(Arc<Mutex<Option<Instant>>>, bool);
+/// A load that others may wait for.
+struct Loading<V> {
+    outcome: OnceLock<Result<Option<Arc<V>>>>,
+    /// Cancelled when there is an outcome, or when whoever loaded has gone away.
+    done: CancellationToken,
+    /// The key was forgotten since the load began: its outcome may be the old fact.
+    overtaken: AtomicBool,
+}
 
-impl Freshness {
-    /// For a store that this process alone writes, memory is always fresh.
-    #[must_use]
-    pub fn new(engine: Engine) -> Self {
-        Self(Arc::default(), engine == Engine::Sqlite)
+struct Shard<K, V> {
+    held: Table<K, Arc<V>, RandomState>,
+    /// What the store does not have. Apart, so that a flood of made-up keys pushes out no real one.
+    absent: Table<K, (), RandomState>,
+    loading: HashMap<K, Arc<Loading<V>>>,
+}
+
+impl<K: Hash + Eq, V> Shard<K, V> {
+    fn look(&self, hash: u64, key: &K) -> Option<Option<Arc<V>>> {
+        match self.held.get(hash, key) {
+            Some(value) => Some(Some(Arc::clone(value))),
+            None => self.absent.get(hash, key).map(|()| None),
+        }
     }
 
-    /// Whether memory may answer.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.1 || self.0.lock().is_some_and(|seen| seen.elapsed() < BOUND)
-    }
-
-    fn seen(&self, began: Instant) {
-        *self.0.lock() = Some(began);
-    }
-
-    /// Nothing seen so far counts any more.
-    fn lapse(&self) {
-        *self.0.lock() = None;
+    fn overtake(&mut self, key: &K) {
+        if let Some(loading) = self.loading.remove(key) {
+            loading.overtaken.store(true, Ordering::Release);
+        }
     }
 }
 
-struct Held<V> {
-    loaded: u64,
-    value: Option<Arc<V>>,
-}
-
-impl<V> Clone for Held<V> {
-    fn clone(&self) -> Self {
-        Self { loaded: self.loaded, value: self.value.clone() }
-    }
+enum Turn<V> {
+    Known(Option<Arc<V>>),
+    Wait(Arc<Loading<V>>),
+    Load(Arc<Loading<V>>),
 }
 
 /// Values by key, absence included, loaded once however many ask at the same time.
 pub struct Memory<K, V> {
-    held: Cache<K, Held<V>>,
-    forgotten: Cache<K, u64>,
-    epoch: AtomicU64,
+    shards: Box<[RwLock<Shard<K, V>>]>,
+    hasher: RandomState,
     freshness: Freshness,
 }
 
@@ -72,16 +71,22 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// A memory for at most `capacity` keys; the least used make room.
+    /// A memory for at most `capacity` values, and the absence of a sixteenth as many (at least 256, at
+    /// most 65,536); the least used make room.
     #[must_use]
     pub fn new(capacity: u64, freshness: Freshness) -> Self {
-        Self {
-            held: Cache::builder().max_capacity(capacity).time_to_idle(Duration::from_secs(3600)).build(),
-            // Long enough for any load that began before the forgetting to have ended.
-            forgotten: Cache::builder().max_capacity(capacity).time_to_live(Duration::from_secs(120)).build(),
-            epoch: AtomicU64::new(1),
-            freshness,
-        }
+        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
+        let shards = if capacity < SMALL { 1 } else { SHARDS };
+        let hasher = RandomState::new();
+        let absent = (capacity / 16).clamp(256, 65_536);
+        let shard = || {
+            RwLock::new(Shard {
+                held: Table::new(capacity.div_ceil(shards), hasher.clone()),
+                absent: Table::new(absent.div_ceil(shards), hasher.clone()),
+                loading: HashMap::new(),
+            })
+        };
+        Self { shards: (0..shards).map(|_| shard()).collect(), hasher, freshness }
     }
 
     /// The value of `key`, from memory or else from `load`.
@@ -92,61 +97,134 @@ where
     where
         F: Future<Output = Result<Option<V>>>,
     {
-        if !self.freshness.holds() {
-            return Ok(load().await?.map(Arc::new));
+        match self.known(key) {
+            Some(value) => Ok(value),
+            None => self.miss(key, load).await,
         }
-        for _ in 0..8 {
-            let held = match self.held.get(key).await {
-                Some(held) => held,
-                None => self.load(key, &load).await?,
-            };
-            if self.is_current(key, &held).await {
-                return Ok(held.value);
-            }
-            self.held.invalidate(key).await;
-        }
-        // Forgotten again and again while loading: answer what the store says now, and keep nothing.
-        Ok(load().await?.map(Arc::new))
     }
 
-    async fn load<F>(&self, key: &K, load: &impl Fn() -> F) -> Result<Held<V>>
+    /// What memory says of `key`: `None` when it says nothing, or may not be believed.
+    #[must_use]
+    pub fn known(&self, key: &K) -> Option<Option<Arc<V>>> {
+        if !self.freshness.holds() {
+            return None;
+        }
+        let hash = self.hasher.hash_one(key);
+        self.shard(hash)?.read().look(hash, key)
+    }
+
+    async fn miss<F>(&self, key: &K, load: impl Fn() -> F) -> Result<Option<Arc<V>>>
     where
         F: Future<Output = Result<Option<V>>>,
     {
-        let loading = async {
-            let loaded = self.epoch.load(Ordering::SeqCst);
-            load().await.map(|value| Held { loaded, value: value.map(Arc::new) })
-        };
-        self.held.try_get_with(key.clone(), loading).await.map_err(|error| shared(&error))
+        let hash = self.hasher.hash_one(key);
+        let tries = if self.freshness.holds() { TRIES } else { 0 };
+        for _ in 0..tries {
+            let loading = match self.turn(hash, key) {
+                Turn::Known(value) => return Ok(value),
+                Turn::Wait(loading) => {
+                    loading.done.cancelled().await;
+                    match loading.outcome.get() {
+                        Some(Ok(value)) if !loading.overtaken.load(Ordering::Acquire) => {
+                            return Ok(value.clone());
+                        }
+                        Some(Err(error)) => return Err(shared(error)),
+                        _ => continue,
+                    }
+                }
+                Turn::Load(loading) => loading,
+            };
+            // Whoever asked may go away in the midst: then one of those who wait loads instead.
+            let told = loading.done.clone().drop_guard();
+            let outcome = load().await.map(|value| value.map(Arc::new));
+            let answer = outcome.as_ref().map(Clone::clone).map_err(shared);
+            let kept = self.keep(hash, key, &loading, outcome);
+            drop(told);
+            match answer {
+                Ok(_) if !kept => {}
+                answer => return answer,
+            }
+        }
+        // Not to be believed, or forgotten again and again while loading: answer what the store says now, and
+        // keep nothing.
+        Ok(load().await?.map(Arc::new))
     }
 
-    /// A load that began before its key was forgotten may hold the old fact.
-    async fn is_current(&self, key: &K, held: &Held<V>) -> bool {
-        if held.loaded >= self.epoch.load(Ordering::SeqCst) {
-            return true;
+    fn shard(&self, hash: u64) -> Option<&RwLock<Shard<K, V>>> {
+        // The table within uses the other bits.
+        let many = u64::try_from(self.shards.len()).unwrap_or(1).max(1);
+        self.shards.get(usize::try_from((hash >> 24) % many).unwrap_or(0))
+    }
+
+    fn turn(&self, hash: u64, key: &K) -> Turn<V> {
+        let fresh = || {
+            Arc::new(Loading {
+                outcome: OnceLock::new(),
+                done: CancellationToken::new(),
+                overtaken: AtomicBool::new(false),
+            })
+        };
+        let Some(shard) = self.shard(hash) else { return Turn::Load(fresh()) };
+        let mut shard = shard.write();
+        if let Some(value) = shard.look(hash, key) {
+            return Turn::Known(value);
         }
-        self.forgotten.get(key).await.is_none_or(|forgotten| held.loaded >= forgotten)
+        match shard.loading.get(key) {
+            Some(loading) if !loading.done.is_cancelled() => Turn::Wait(Arc::clone(loading)),
+            _ => {
+                let loading = fresh();
+                shard.loading.insert(key.clone(), Arc::clone(&loading));
+                Turn::Load(loading)
+            }
+        }
+    }
+
+    /// Keeps what was loaded, unless the key was forgotten meanwhile; answers whether it was not.
+    fn keep(&self, hash: u64, key: &K, loading: &Arc<Loading<V>>, outcome: Result<Option<Arc<V>>>) -> bool {
+        let Some(shard) = self.shard(hash) else { return true };
+        let mut shard = shard.write();
+        if loading.overtaken.load(Ordering::Acquire) {
+            return false;
+        }
+        shard.loading.remove(key);
+        match &outcome {
+            Ok(Some(value)) => shard.held.insert(hash, key.clone(), Arc::clone(value)),
+            Ok(None) => shard.absent.insert(hash, key.clone(), ()),
+            Err(_) => {}
+        }
+        drop(shard);
+        loading.outcome.set(outcome).is_ok()
     }
 
     /// Forgets `key`; whoever asks after this returns gets the store's present answer.
     pub async fn forget(&self, key: &K) {
-        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        self.forgotten.insert(key.clone(), epoch).await;
-        self.held.invalidate(key).await;
+        let hash = self.hasher.hash_one(key);
+        let Some(shard) = self.shard(hash) else { return };
+        let mut shard = shard.write();
+        shard.held.remove(hash, key);
+        shard.absent.remove(hash, key);
+        shard.overtake(key);
     }
 
     /// Forgets everything.
     pub fn forget_all(&self) {
-        self.held.invalidate_all();
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.held.clear();
+            shard.absent.clear();
+            for (_, loading) in shard.loading.drain() {
+                loading.overtaken.store(true, Ordering::Release);
+            }
+        }
     }
 
-    /// How many keys are held.
+    /// How many values are held.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.held.entry_count()
+        self.shards.iter().map(|shard| u64::try_from(shard.read().held.len()).unwrap_or(0)).sum()
     }
 
-    /// Whether nothing is held.
+    /// Whether none is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -162,102 +240,118 @@ fn shared(error: &Error) -> Error {
     }
 }
 
-/// Whoever forgets facts when the log tells of a change.
-pub trait Listener: Send + Sync + 'static {
-    /// Another replica (or this one) changed something.
-    fn hear<'a>(&'a self, notice: &'a Notice) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-
-    /// The log was out of sight for longer than memory may bridge.
-    fn forget_all(&self);
-}
-
-/// Reads the log until `stop`, telling `listener` the news. Needed on PostgreSQL alone: a SQLite store has
-/// one process, whose commands forget what they change by themselves.
-pub async fn follow(db: Db, freshness: Freshness, listener: Arc<dyn Listener>, stop: CancellationToken) {
-    if db.engine() == Engine::Sqlite {
-        return;
-    }
-    let mut horizon: Option<i64> = None;
-    let mut last = Instant::now();
-    while !stop.is_cancelled() {
-        let began = Instant::now();
-        match look(&db, horizon).await {
-            Ok((next, notices)) => {
-                if horizon.is_none() || last.elapsed() > BOUND * 4 {
-                    listener.forget_all();
-                }
-                for notice in &notices {
-                    listener.hear(notice).await;
-                }
-                horizon = Some(next);
-                last = began;
-                freshness.seen(began);
-            }
-            Err(error) => {
-                tracing::warn!(error = %error, "the log cannot be read; answering from the store");
-                freshness.lapse();
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-}
-
-async fn look(db: &Db, horizon: Option<i64>) -> Result<(i64, Vec<Notice>)> {
-    db.read(move |conn| {
-        let Conn::Postgres(conn) = conn else { return Err(Error::internal("not PostgreSQL")) };
-        let next = super::horizon_in(conn)?;
-        let notices = match horizon {
-            Some(horizon) => super::since_in(conn, horizon)?,
-            None => Vec::new(),
-        };
-        Ok((next, notices))
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::Engine;
     use std::sync::atomic::AtomicU32;
+    use tokio::sync::Notify;
 
-    #[tokio::test]
-    async fn a_load_that_was_overtaken_is_not_kept() {
-        let memory: Arc<Memory<u8, u32>> = Arc::new(Memory::new(10, Freshness::new(Engine::Sqlite)));
-        let (begun, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-        let loads = Arc::new(AtomicU32::new(0));
-        let slow = {
-            let (memory, begun, go, loads) = (memory.clone(), begun.clone(), go.clone(), loads.clone());
-            tokio::spawn(async move {
-                memory
-                    .get(&1, || {
-                        let (begun, go, load) =
-                            (begun.clone(), go.clone(), loads.fetch_add(1, Ordering::SeqCst));
-                        async move {
-                            if load == 0 {
-                                begun.notify_one();
-                                go.notified().await;
-                            }
-                            Ok(Some(load))
-                        }
-                    })
-                    .await
-            })
-        };
-        begun.notified().await;
-        memory.forget(&1).await;
-        go.notify_one();
-        assert_eq!(*slow.await.unwrap().unwrap().unwrap(), 1, "the first load began before the change");
-        assert_eq!(*memory.get(&1, || async { Ok(Some(9)) }).await.unwrap().unwrap(), 1);
+    fn memory(capacity: u64) -> Arc<Memory<u64, u32>> {
+        Arc::new(Memory::new(capacity, Freshness::new(Engine::Sqlite)))
+    }
+
+    /// A load that says when it has begun and ends when it is told to; each answers a number of its own.
+    struct Slow {
+        begun: Notify,
+        go: Notify,
+        loads: AtomicU32,
+    }
+
+    fn ask(
+        memory: &Arc<Memory<u64, u32>>,
+        slow: &Arc<Slow>,
+    ) -> tokio::task::JoinHandle<Result<Option<Arc<u32>>>> {
+        let (memory, slow) = (memory.clone(), slow.clone());
+        tokio::spawn(async move {
+            let load = || {
+                let (slow, load) = (slow.clone(), slow.loads.fetch_add(1, Ordering::SeqCst));
+                async move {
+                    slow.begun.notify_one();
+                    slow.go.notified().await;
+                    Ok(Some(load))
+                }
+            };
+            memory.get(&1, load).await
+        })
+    }
+
+    fn slow() -> Arc<Slow> {
+        Arc::new(Slow { begun: Notify::new(), go: Notify::new(), loads: AtomicU32::new(0) })
     }
 
     #[tokio::test]
-    async fn absence_is_remembered_and_errors_are_not() {
-        let memory: Memory<u8, u32> = Memory::new(10, Freshness::new(Engine::Sqlite));
+    async fn a_load_that_was_overtaken_is_not_kept() {
+        let (memory, slow) = (memory(10), slow());
+        let asked = ask(&memory, &slow);
+        slow.begun.notified().await;
+        memory.forget(&1).await;
+        slow.go.notify_one();
+        slow.begun.notified().await;
+        slow.go.notify_one();
+        assert_eq!(*asked.await.unwrap().unwrap().unwrap(), 1, "the first load began before the change");
+        assert_eq!(*memory.get(&1, || async { Ok(Some(9)) }).await.unwrap().unwrap(), 1);
+        let asked = ask(&memory, &slow);
+        asked.await.unwrap().unwrap().unwrap();
+        memory.forget(&1).await;
+        let asked = ask(&memory, &slow);
+        slow.begun.notified().await;
+        memory.forget_all();
+        slow.go.notify_one();
+        slow.begun.notified().await;
+        slow.go.notify_one();
+        assert_eq!(*asked.await.unwrap().unwrap().unwrap(), 3, "forgetting all overtakes loads too");
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_load_once_and_share_the_answer_or_the_error() {
+        let (memory, slow) = (memory(10), slow());
+        let asked: Vec<_> = (0..20).map(|_| ask(&memory, &slow)).collect();
+        slow.begun.notified().await;
+        slow.go.notify_one();
+        for one in asked {
+            assert_eq!(*one.await.unwrap().unwrap().unwrap(), 0);
+        }
+        let loads = AtomicU32::new(0);
+        let fail = || async {
+            loads.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Err(Error::unavailable("store_unavailable", "away", "x"))
+        };
+        let all = futures_util::future::join_all((0..20).map(|_| memory.get(&2, fail))).await;
+        assert!(all.iter().all(|one| one.as_ref().is_err_and(|error| error.to_string() == "away")));
+        assert_eq!(loads.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_while_loading_leaves_it_to_one_who_waits() {
+        let (memory, slow) = (memory(10), slow());
+        let first = ask(&memory, &slow);
+        slow.begun.notified().await;
+        let second = ask(&memory, &slow);
+        tokio::task::yield_now().await;
+        first.abort();
+        slow.begun.notified().await;
+        slow.go.notify_one();
+        assert_eq!(*second.await.unwrap().unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn absence_is_remembered_apart_and_errors_are_not() {
+        let memory = memory(300);
         assert!(memory.get(&1, || async { Err(Error::internal("x")) }).await.is_err());
         assert!(memory.get(&1, || async { Ok(None) }).await.unwrap().is_none());
         assert!(memory.get(&1, || async { Ok(Some(1)) }).await.unwrap().is_none());
+        for key in 0..200 {
+            memory.forget(&key).await;
+            memory.get(&key, || async { Ok(Some(7)) }).await.unwrap();
+        }
+        for made_up in 1000..100_000 {
+            memory.get(&made_up, || async { Ok(None) }).await.unwrap();
+        }
+        let held = (0..200).filter(|key| matches!(memory.known(key), Some(Some(_)))).count();
+        assert_eq!(held, 200, "made-up keys pushed out real ones");
+        let absent = (1000..100_000).filter(|key| memory.known(key).is_some()).count();
+        assert!(absent <= 256, "{absent} absences are held");
     }
 }

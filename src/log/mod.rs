@@ -5,7 +5,10 @@
 //! the event of a slower transaction. Each event therefore carries its transaction's number (`txid`), by
 //! which followers know what is settled.
 
+pub mod ear;
+mod follow;
 pub mod memory;
+mod table;
 
 use std::borrow::Cow;
 
@@ -14,8 +17,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::json;
 
 use crate::auth::{Caller, Who};
-use crate::db::Conn;
 use crate::db::schema::events;
+use crate::db::{Conn, news};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId};
@@ -71,12 +74,16 @@ pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> R
         events::data.eq(Json(data)),
     );
     diesel::insert_into(events::table).values(row).execute(conn)?;
+    news::appends();
     Ok(id)
 }
 
 /// What a follower that keeps memory coherent needs of an event.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Notice {
+    /// The event's number.
+    #[diesel(sql_type = BigInt)]
+    pub seq: i64,
     /// What happened.
     #[diesel(sql_type = Text)]
     pub kind: String,
@@ -117,7 +124,7 @@ pub fn horizon_in(conn: &mut PgConnection) -> Result<i64> {
 /// # Errors
 /// The store's.
 pub fn since_in(conn: &mut PgConnection, horizon: i64) -> Result<Vec<Notice>> {
-    let sql = "SELECT type AS kind, tenant_id, data->>'key_id' AS key_id, data->>'user_id' AS user_id, \
-               data->>'session_id' AS session_id FROM events WHERE txid >= $1";
+    let sql = "SELECT seq, type AS kind, tenant_id, data->>'key_id' AS key_id, data->>'session_id' AS session_id, \
+               data->>'user_id' AS user_id FROM events WHERE txid >= $1";
     diesel::sql_query(sql).bind::<BigInt, _>(horizon).load(conn).map_err(Into::into)
 }

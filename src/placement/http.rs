@@ -9,7 +9,6 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::connections::ClusterConnections;
 use super::door::{Answer, Statement};
-use super::place::PlaceState;
 use super::router::{self, Resident};
 use super::{query, store};
 use crate::app::App;
@@ -25,8 +24,8 @@ use crate::tenants::State;
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
-        .service(run_query)
         .service(get_route)
+        .service(run_query)
         .service(own_database)
         .service(get_placement)
         .service(list_clusters);
@@ -41,11 +40,11 @@ async fn run_query(app: web::Data<App>, caller: Caller, body: Body<Statement>) -
 
 /// What a service needs to reach a tenant's data.
 #[derive(Serialize, ToSchema)]
-struct Route {
+struct Route<'a> {
     /// The tenant.
     tenant_id: TenantId,
     /// Its slug.
-    slug: String,
+    slug: &'a str,
     /// Where it stands: serve `active` alone.
     state: State,
     /// The engine its data is on.
@@ -53,13 +52,13 @@ struct Route {
     /// How its data is kept apart.
     isolation: Isolation,
     /// The cluster.
-    cluster: String,
+    cluster: &'a str,
     /// The database; on SQLite the file's name. Null while it is being made.
-    database: Option<String>,
+    database: Option<&'a str>,
     /// The schema that holds its tables.
-    schema: Option<String>,
+    schema: Option<&'a str>,
     /// The role to sign in as; none on SQLite.
-    role: Option<String>,
+    role: Option<&'a str>,
     /// Raised by every move; also the ETag.
     generation: i64,
     /// How to connect, password included: for keys with `routes:credentials`, of active tenants.
@@ -67,34 +66,34 @@ struct Route {
     url: Option<String>,
 }
 
-fn route_of(app: &App, resident: &Resident, with_url: bool) -> Result<Route> {
-    let tenant = &resident.tenant;
-    let configured = app.clusters.get(&tenant.cluster)?;
-    let ready = resident.placement.as_ref().filter(|placement| placement.state == PlaceState::Assigned);
+fn route_of<'a>(app: &App, resident: &'a Resident, with_url: bool) -> Result<Route<'a>> {
+    let configured = app.clusters.get(&resident.cluster)?;
+    let ready = resident.placed();
     let url = match ready {
-        Some(placement) if with_url && tenant.state == State::Active => Some(
-            configured.cluster.tenant_url(&placement.home, &resident.password)?.expose_secret().to_owned(),
-        ),
+        Some(placed) if with_url && resident.state == State::Active => {
+            let password = placed.password(&app.vault)?;
+            Some(configured.cluster.tenant_url(&placed.home(), &password)?.expose_secret().to_owned())
+        }
         _ => None,
     };
     Ok(Route {
-        tenant_id: tenant.id,
-        slug: tenant.slug.clone(),
-        state: tenant.state,
+        tenant_id: resident.id,
+        slug: resident.slug(),
+        state: resident.state,
         engine: configured.cluster.engine(),
-        isolation: tenant.isolation,
-        cluster: tenant.cluster.clone(),
-        database: ready.map(|placement| placement.home.database.clone()),
-        schema: ready.map(|placement| placement.home.schema.clone()),
-        role: ready.and_then(|placement| placement.home.role.clone()),
-        generation: resident.placement.as_ref().map_or(0, |placement| placement.generation),
+        isolation: resident.isolation,
+        cluster: &resident.cluster,
+        database: ready.map(|placed| placed.database),
+        schema: ready.map(|placed| placed.schema),
+        role: ready.and_then(|placed| placed.role),
+        generation: resident.generation(),
         url,
     })
 }
 
 /// Where a tenant lives, by id or slug. Answers 304 when `If-None-Match` names the present generation
 /// and the tenant is still to be served.
-#[utoipa::path(tag = "services", params(("tenant", description = "Id or slug")), responses((status = 200, body = Route), (status = 304, description = "Unchanged")), security(("bearer" = [])))]
+#[utoipa::path(tag = "services", params(("tenant", description = "Id or slug")), responses((status = 200, body = Route<'static>), (status = 304, description = "Unchanged")), security(("bearer" = [])))]
 #[get("/v1/routes/{tenant}")]
 async fn get_route(
     app: web::Data<App>,
@@ -113,7 +112,7 @@ async fn get_route(
 }
 
 /// Where the caller's own data lives. Never with credentials.
-#[utoipa::path(tag = "tenant", responses((status = 200, body = Route)), security(("bearer" = [])))]
+#[utoipa::path(tag = "tenant", responses((status = 200, body = Route<'static>)), security(("bearer" = [])))]
 #[get("/v1/tenant/database")]
 async fn own_database(app: web::Data<App>, caller: Caller) -> Reply<HttpResponse> {
     let tenant = caller.tenant(Verb::ReadTenant)?;
@@ -123,7 +122,7 @@ async fn own_database(app: web::Data<App>, caller: Caller) -> Reply<HttpResponse
 }
 
 /// Where any tenant's data lives. Never with credentials.
-#[utoipa::path(tag = "tenants", params(("tenant", description = "Id or slug")), responses((status = 200, body = Route)), security(("bearer" = [])))]
+#[utoipa::path(tag = "tenants", params(("tenant", description = "Id or slug")), responses((status = 200, body = Route<'static>)), security(("bearer" = [])))]
 #[get("/admin/v1/tenants/{tenant}/placement")]
 async fn get_placement(
     app: web::Data<App>,

@@ -17,6 +17,7 @@ pub mod http;
 pub mod place;
 pub mod postgres;
 pub mod query;
+mod resident;
 pub mod router;
 pub mod sqlite;
 pub mod steps;

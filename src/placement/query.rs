@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::door::{Access, Answer, Caps, Place, Statement, Target};
-use super::place::Placement;
-use super::router::{self, Resident};
+use super::router::{self, Placed, Resident};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::kernel::error::{Error, Result};
@@ -51,24 +50,24 @@ pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<An
 /// A role's holder may change its own password and settings: put them back as they were.
 async fn repair(app: &App, resident: &Arc<Resident>) -> Result<()> {
     let placement = resident.served()?;
-    tracing::warn!(tenant = %resident.tenant.id, "the tenant's role refused its credentials; resetting them");
-    let cluster = &app.clusters.get(&placement.cluster)?.cluster;
-    cluster.reset_credentials(&placement.home, &resident.password).await
+    tracing::warn!(tenant = %resident.id, "the tenant's role refused its credentials; resetting them");
+    let cluster = &app.clusters.get(placement.cluster)?.cluster;
+    cluster.reset_credentials(&placement.home(), &placement.password(&app.vault)?).await
 }
 
-fn target(app: &App, resident: &Resident, placement: &Placement) -> Result<Target> {
-    let configured = app.clusters.get(&placement.cluster)?;
-    let home = &placement.home;
-    let place = match (&configured.server, configured.cluster.file_of(home)) {
+fn target(app: &App, resident: &Resident, placement: Placed<'_>) -> Result<Target> {
+    let configured = app.clusters.get(placement.cluster)?;
+    let home = placement.home();
+    let place = match (&configured.server, configured.cluster.file_of(&home)) {
         (Some(server), _) => Place::Postgres {
             server: Arc::clone(server),
-            database: home.database.clone(),
-            schema: home.schema.clone(),
             role: home.role()?.to_owned(),
-            password: resident.password.clone(),
+            database: home.database,
+            schema: home.schema,
+            password: placement.password(&app.vault)?,
         },
-        (None, Some(path)) => Place::Sqlite { cluster: placement.cluster.clone(), path },
+        (None, Some(path)) => Place::Sqlite { cluster: placement.cluster.to_owned(), path },
         (None, None) => return Err(Error::internal("a cluster is of no engine")),
     };
-    Ok(Target { tenant: resident.tenant.id, generation: placement.generation, place })
+    Ok(Target { tenant: resident.id, generation: placement.generation, place })
 }

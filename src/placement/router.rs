@@ -1,65 +1,30 @@
 //! The one router: where a tenant lives and whether it may be served, from memory, by id or slug, with
 //! its generation.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use parking_lot::Mutex;
 
-use super::place::{PlaceState, Placement};
-use super::{steps_run, store};
+pub use super::resident::{Placed, Resident};
+use super::store;
 use crate::app::App;
-use crate::db::Db;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::gcra::Rate;
 use crate::kernel::id::TenantId;
-use crate::kernel::vault::Vault;
 use crate::log::memory::{Freshness, Memory};
-use crate::tenants::{self, Handle, State, Tenant};
+use crate::tenants::{self, Handle, State};
 
 /// Tenants that memory holds at most.
-const CAPACITY: u64 = 200_000;
-
-/// What the hot path needs to know of a tenant.
-#[derive(Debug)]
-pub struct Resident {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// Its placement, once there is one.
-    pub placement: Option<Placement>,
-    /// The password of its role.
-    pub(super) password: SecretString,
-}
-
-impl Resident {
-    /// The placement of a tenant that may be served.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] `tenant_suspended` or `tenant_deleting`; [`Error::Conflict`] `tenant_provisioning`.
-    pub fn served(&self) -> Result<&Placement> {
-        match self.tenant.state {
-            State::Active => {}
-            State::Provisioning => {
-                return Err(Error::conflict(
-                    "tenant_provisioning",
-                    "the tenant's database is still being made; retry shortly",
-                ));
-            }
-            State::Suspended => return Err(Error::forbidden("tenant_suspended", "the tenant is suspended")),
-            State::Deleting => {
-                return Err(Error::forbidden("tenant_deleting", "the tenant is being deleted"));
-            }
-            State::Deleted => return Err(Error::NotFound("tenant")),
-        }
-        match &self.placement {
-            Some(placement) if placement.state == PlaceState::Assigned => Ok(placement),
-            _ => Err(Error::internal("an active tenant has no ready placement")),
-        }
-    }
-}
+const CAPACITY: u64 = 250_000;
+/// Words that are held once for all tenants at most: there are as many as plans and clusters.
+const WORDS: usize = 1024;
 
 /// The router's memory.
 pub struct Router {
     residents: Memory<TenantId, Resident>,
     slugs: Memory<String, TenantId>,
+    words: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Router {
@@ -69,39 +34,20 @@ impl Router {
         Self {
             residents: Memory::new(CAPACITY, freshness.clone()),
             slugs: Memory::new(CAPACITY, freshness.clone()),
+            words: Mutex::default(),
         }
     }
 
-    /// Looks a tenant up by id.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for none, or a deleted one.
-    pub async fn by_id(&self, db: &Db, vault: &Vault, id: TenantId) -> Result<Arc<Resident>> {
-        let found = self.residents.get(&id, || load(db.clone(), vault.clone(), id)).await?;
-        found.filter(|resident| resident.tenant.state != State::Deleted).ok_or(Error::NotFound("tenant"))
-    }
-
-    /// Looks a tenant up by id or slug.
-    ///
-    /// # Errors
-    /// As [`Router::by_id`].
-    pub async fn by_handle(&self, db: &Db, vault: &Vault, handle: &Handle) -> Result<Arc<Resident>> {
-        let slug = match handle {
-            Handle::Id(id) => return self.by_id(db, vault, *id).await,
-            Handle::Slug(slug) => slug,
-        };
-        // A slug can pass to another tenant: it is believed only while its tenant still bears it.
-        for _ in 0..2 {
-            let id = self.slugs.get(slug, || load_slug(db.clone(), slug.clone())).await?;
-            if let Some(id) = id
-                && let Ok(resident) = self.by_id(db, vault, *id).await
-                && resident.tenant.slug == *slug
-            {
-                return Ok(resident);
-            }
-            self.slugs.forget(slug).await;
+    fn word(&self, text: &str) -> Arc<str> {
+        let mut words = self.words.lock();
+        if let Some(word) = words.get(text) {
+            return Arc::clone(word);
         }
-        Err(Error::NotFound("tenant"))
+        let word: Arc<str> = text.into();
+        if words.len() < WORDS {
+            words.insert(Arc::clone(&word));
+        }
+        word
     }
 
     /// Forgets a tenant that changed.
@@ -116,8 +62,9 @@ impl Router {
     }
 }
 
-async fn load(db: Db, vault: Vault, id: TenantId) -> Result<Option<Resident>> {
-    let found = db
+async fn load(app: App, id: TenantId) -> Result<Option<Resident>> {
+    let found = app
+        .db
         .read(move |conn| match tenants::get_in(conn, &Handle::Id(id)) {
             Ok(tenant) => Ok(Some((tenant, store::find(conn, id)?))),
             Err(Error::NotFound(_)) => Ok(None),
@@ -125,26 +72,46 @@ async fn load(db: Db, vault: Vault, id: TenantId) -> Result<Option<Resident>> {
         })
         .await?;
     let Some((tenant, placement)) = found else { return Ok(None) };
-    let password = match &placement {
-        Some(placement) => steps_run::password(&vault, placement)?,
-        None => SecretString::from(String::new()),
-    };
-    Ok(Some(Resident { tenant, placement, password }))
+    let limit = app.catalogue.get(&tenant.plan).map(|plan| {
+        let rate = Rate { requests_per_s: plan.limits.requests_per_s, burst: plan.limits.burst };
+        app.buckets.limit(id.uuid(), rate)
+    });
+    Resident::new(&tenant, placement, limit, |text| app.router.word(text)).map(Some)
 }
 
-async fn load_slug(db: Db, slug: String) -> Result<Option<TenantId>> {
-    db.read(move |conn| match tenants::get_in(conn, &Handle::Slug(slug)) {
+async fn load_slug(app: App, slug: String) -> Result<Option<TenantId>> {
+    let found = app.db.read(move |conn| tenants::get_in(conn, &Handle::Slug(slug))).await;
+    match found {
         Ok(tenant) => Ok(Some(tenant.id)),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
-    })
-    .await
+    }
 }
 
-/// Looks a tenant up for the hot path.
+async fn by_id(app: &App, id: TenantId) -> Result<Arc<Resident>> {
+    let found = app.router.residents.get(&id, || load(app.clone(), id)).await?;
+    found.filter(|resident| resident.state != State::Deleted).ok_or(Error::NotFound("tenant"))
+}
+
+/// Looks a tenant up by id or slug.
 ///
 /// # Errors
-/// As [`Router::by_handle`].
+/// [`Error::NotFound`] for none, or a deleted one; the store's.
 pub async fn find(app: &App, handle: &Handle) -> Result<Arc<Resident>> {
-    app.router.by_handle(&app.db, &app.vault, handle).await
+    let slug = match handle {
+        Handle::Id(id) => return by_id(app, *id).await,
+        Handle::Slug(slug) => slug,
+    };
+    // A slug can pass to another tenant: it is believed only while its tenant still bears it.
+    for _ in 0..2 {
+        let id = app.router.slugs.get(slug, || load_slug(app.clone(), slug.clone())).await?;
+        if let Some(id) = id
+            && let Ok(resident) = by_id(app, *id).await
+            && resident.slug() == slug
+        {
+            return Ok(resident);
+        }
+        app.router.slugs.forget(slug).await;
+    }
+    Err(Error::NotFound("tenant"))
 }

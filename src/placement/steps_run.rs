@@ -44,9 +44,17 @@ pub fn removal_names(
 /// The password of a placement's role; empty on SQLite, which has none.
 ///
 /// # Errors
-/// [`Error::Internal`] when it was sealed under a key that is not configured.
+/// As [`unseal`].
 pub fn password(vault: &Vault, placement: &Placement) -> Result<SecretString> {
-    let Some(sealed) = &placement.password else { return Ok(SecretString::from(String::new())) };
+    unseal(vault, placement.password.as_deref())
+}
+
+/// The password in `sealed`; empty when there is none.
+///
+/// # Errors
+/// [`Error::Internal`] when it was sealed under a key that is not configured.
+pub(super) fn unseal(vault: &Vault, sealed: Option<&[u8]>) -> Result<SecretString> {
+    let Some(sealed) = sealed else { return Ok(SecretString::from(String::new())) };
     let plain = vault.open(PASSWORD_PURPOSE, sealed)?;
     Ok(SecretString::from(String::from_utf8_lossy(&plain).into_owned()))
 }

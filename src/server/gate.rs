@@ -1,14 +1,16 @@
-//! Finds out who a credential belongs to, across the kinds.
+//! Finds out who a credential belongs to, across the kinds, and counts programs' requests against their limits.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::app::App;
 use crate::auth::{Who, secret_key};
-use crate::http::caller::Authenticate;
+use crate::http::caller::{Authenticate, Found};
 use crate::identity::sessions::memory;
 use crate::kernel::error::{Error, Result};
-use crate::keys::ring;
-use crate::placement::router;
+use crate::kernel::id::TenantId;
+use crate::keys::{ring, verify};
+use crate::placement::router::{self, Resident};
 use crate::tenants::{Handle, State};
 
 /// Longest credential that is looked at.
@@ -18,46 +20,38 @@ const LONGEST: usize = 8192;
 pub struct Doorman(pub App);
 
 impl Authenticate for Doorman {
-    fn who<'a>(&'a self, credential: &'a str) -> Pin<Box<dyn Future<Output = Result<Who>> + Send + 'a>> {
+    fn find<'a>(&'a self, credential: &'a str) -> Pin<Box<dyn Future<Output = Result<Found>> + Send + 'a>> {
         Box::pin(async move {
             if credential.len() > LONGEST {
                 return Err(Error::Unauthenticated("the credential is too long".into()));
             }
             let is_token = credential.split('.').count() == 3 && !secret_key::looks_like_key(credential);
-            let who = if is_token {
+            if is_token {
                 self.0.tokens.meet(&self.0.db, &self.0.vault, credential).await?;
                 let claims = self.0.tokens.check(credential, self.0.clock.now())?;
-                memory::who(&self.0, &claims).await?
-            } else {
-                ring::who(&self.0, credential).await?
-            };
-            self.of_a_living_tenant(who).await
+                let who = memory::who(&self.0, &claims).await?;
+                if let Who::User { tenant, .. } | Who::Impersonator { tenant, .. } = who {
+                    // A member may still sign in and see how their tenant stands.
+                    living(&self.0, tenant).await?;
+                }
+                return Ok(Found { who, limits: None });
+            }
+            let (who, key) = ring::who(&self.0, credential).await?;
+            let Who::TenantKey { tenant, .. } = who else { return Ok(Found { who, limits: None }) };
+            let resident = living(&self.0, tenant).await?;
+            match resident.state {
+                State::Suspended => Err(Error::forbidden("tenant_suspended", "the tenant is suspended")),
+                State::Deleting => Err(Error::forbidden("tenant_deleting", "the tenant is being deleted")),
+                _ => Ok(Found { who, limits: Some(verify::take(&self.0, &key, &resident, 1)) }),
+            }
         })
     }
 }
 
-impl Doorman {
-    /// A credential of a tenant that is gone is a bad credential.
-    async fn of_a_living_tenant(&self, who: Who) -> Result<Who> {
-        let tenant = match &who {
-            Who::TenantKey { tenant, .. } | Who::User { tenant, .. } | Who::Impersonator { tenant, .. } => {
-                *tenant
-            }
-            _ => return Ok(who),
-        };
-        match router::find(&self.0, &Handle::Id(tenant)).await {
-            // A member may still sign in and see how their tenant stands; programs are stopped.
-            Ok(resident) => match (&who, resident.tenant.state) {
-                (Who::TenantKey { .. }, State::Suspended) => {
-                    Err(Error::forbidden("tenant_suspended", "the tenant is suspended"))
-                }
-                (Who::TenantKey { .. }, State::Deleting) => {
-                    Err(Error::forbidden("tenant_deleting", "the tenant is being deleted"))
-                }
-                _ => Ok(who),
-            },
-            Err(Error::NotFound(_)) => Err(Error::Unauthenticated("the credential's tenant is gone".into())),
-            Err(error) => Err(error),
-        }
-    }
+/// A credential of a tenant that is gone is a bad credential.
+async fn living(app: &App, tenant: TenantId) -> Result<Arc<Resident>> {
+    router::find(app, &Handle::Id(tenant)).await.map_err(|error| match error {
+        Error::NotFound(_) => Error::Unauthenticated("the credential's tenant is gone".into()),
+        other => other,
+    })
 }

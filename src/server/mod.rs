@@ -34,6 +34,7 @@ use crate::identity::signing;
 use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::limits::Buckets;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -122,6 +123,13 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             .wrap(from_fn(caller::authenticate))
             .wrap(from_fn(request::watch))
     })
+    .on_connect(|connection, data| {
+        if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+            && let Ok(address) = stream.peer_addr()
+        {
+            data.insert(request::Peer::new(address.ip()));
+        }
+    })
     .workers(settings.server.worker_count())
     .shutdown_timeout(settings.server.shutdown_grace.as_secs())
     .client_request_timeout(Duration::from_secs(10))
@@ -153,6 +161,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     }
     ready::forget_address(&settings);
     tracing::info!("stopped");
+    telemetry::requests::flush();
     served
 }
 
@@ -217,6 +226,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     }
     let freshness = Freshness::new(db.engine());
     let mailer = Mailer::open(&settings, tokens.issuer())?;
+    let buckets = Arc::new(Buckets::default());
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
@@ -227,7 +237,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         clusters,
         connections,
         router: Router::new(&freshness),
-        ring: Ring::new(&freshness),
+        ring: Ring::new(&freshness, Arc::clone(&buckets)),
+        buckets,
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),

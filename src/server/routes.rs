@@ -11,8 +11,9 @@ use crate::{catalog, identity, keys, onboarding, operations, placement, tenants}
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
     // Paths are tried in this order: first what stands in front of every request of the application.
     config
-        .configure(keys::http::routes)
+        .configure(keys::http::hot)
         .configure(placement::http::routes)
+        .configure(keys::http::routes)
         .configure(catalog::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)

@@ -12,6 +12,7 @@
 mod attacks;
 mod bounds;
 mod cluster;
+mod coherence;
 mod crash;
 mod data_door;
 mod docs;
@@ -22,6 +23,7 @@ mod houses;
 mod http;
 mod invitations;
 mod keys;
+mod limits;
 mod mail;
 mod members;
 mod onboarding;

@@ -90,7 +90,7 @@ pub async fn sign_in(
         actor_kind: None,
         actor_id: None,
         reason: None,
-        address: caller.address.clone(),
+        address: caller.address.as_deref().map(ToOwned::to_owned),
         user_agent: agent,
         created_at: now,
         used_at: now,

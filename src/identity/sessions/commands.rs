@@ -154,7 +154,7 @@ async fn open(
         actor_kind: None,
         actor_id: None,
         reason: None,
-        address: caller.address.clone(),
+        address: caller.address.as_deref().map(ToOwned::to_owned),
         user_agent: agent,
         created_at: now,
         used_at: now,

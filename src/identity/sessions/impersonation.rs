@@ -140,7 +140,7 @@ fn row_of(
         actor_kind: Some(operator.kind().to_owned()),
         actor_id: Some(operator.to_string()),
         reason: Some(wanted.reason.trim().to_owned()),
-        address: caller.address.clone(),
+        address: caller.address.as_deref().map(ToOwned::to_owned),
         user_agent: None,
         created_at: now,
         used_at: now,

@@ -17,13 +17,17 @@ use super::verify::{self, Verification};
 use super::whose::Whose;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
-use crate::http::{Body, IfMatch, Params, Reply, idempotency, paths, tagged};
+use crate::http::{Body, IfMatch, Params, Reply, Strict, body, idempotency, paths, tagged};
 use crate::kernel::page::Page;
 use bodies::{KeyPatch, KeyRequest, ListParams, OperatorKeyPatch, OperatorKeyRequest, Rotation};
 
-/// Registers the endpoints.
-pub fn routes(config: &mut ServiceConfig<'_>) {
+/// Registers the one that is called before each request of the application.
+pub fn hot(config: &mut ServiceConfig<'_>) {
     config.service(verify_key);
+}
+
+/// Registers the other endpoints.
+pub fn routes(config: &mut ServiceConfig<'_>) {
     for register in [own::routes, services::routes, operators::routes, of_tenants::routes] {
         register(config);
     }
@@ -35,15 +39,15 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 struct VerifyRequest {
     /// The key, as its holder sent it.
     #[schema(max_length = 1024)]
+    #[serde(deserialize_with = "body::text::<1024, _>")]
     key: String,
     /// Scopes it must hold.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::few::<32, _, _>")]
     #[schema(max_items = 32)]
     scopes: Vec<Scope>,
-    /// What the call costs; taken from the key's limits once those are sold.
-    #[serde(default = "one")]
+    /// What the call costs: taken from the key's rate limit and its tenant's, or from neither. 0 only looks.
+    #[serde(default = "one", deserialize_with = "body::at_most::<1_000_000, _>")]
     #[schema(minimum = 0, maximum = 1_000_000)]
-    #[expect(dead_code, reason = "part of the contract; nothing is limited by it yet")]
     cost: u32,
 }
 
@@ -54,8 +58,9 @@ fn one() -> u32 {
 /// Verifies a tenant's API key. Always 200: a key that may not is an answer.
 #[utoipa::path(tag = "services", request_body = VerifyRequest, responses((status = 200, body = Verification)), security(("bearer" = [])))]
 #[post("/v1/api-keys/verify")]
-async fn verify_key(app: web::Data<App>, caller: Caller, body: Body<VerifyRequest>) -> Reply<HttpResponse> {
-    let answer = verify::verify(&app, &caller, &body.value.key, &body.value.scopes).await?;
+async fn verify_key(app: web::Data<App>, caller: Caller, body: Strict<VerifyRequest>) -> Reply<HttpResponse> {
+    let VerifyRequest { key, scopes, cost } = body.0;
+    let answer = verify::verify(&app, &caller, &key, &scopes, cost).await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -183,4 +188,39 @@ endpoints! {
     rotate_operator_key;
     /// Revokes an operator key, for good; the last one with the role admin is kept.
     revoke_operator_key;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What the handler reads without asking the schema is what the schema allows.
+    #[test]
+    fn reading_a_verify_request_is_as_strict_as_its_schema() {
+        let shape = crate::http::schema_check::Shape::of::<VerifyRequest>();
+        let many = |count| vec!["data:read"; count];
+        let bodies = [
+            json!({ "key": "x" }),
+            json!({ "key": "é".repeat(1024), "scopes": many(32), "cost": 1_000_000 }),
+            json!({ "key": "é".repeat(1025) }),
+            json!({ "key": "a\u{0}b" }),
+            json!({ "key": "x", "scopes": many(33) }),
+            json!({ "key": "x", "scopes": ["everything"] }),
+            json!({ "key": "x", "scopes": null }),
+            json!({ "key": "x", "cost": 1_000_001 }),
+            json!({ "key": "x", "cost": -1 }),
+            json!({ "key": "x", "cost": 1.5 }),
+            json!({ "key": "x", "cost": null }),
+            json!({ "key": "x", "more": 1 }),
+            json!({ "key": 1 }),
+            json!({}),
+            Value::Null,
+            json!([]),
+        ];
+        for value in bodies {
+            let read = serde_json::from_value::<VerifyRequest>(value.clone());
+            assert_eq!(read.is_ok(), shape.faults(&value).is_empty(), "{value}");
+        }
+    }
 }

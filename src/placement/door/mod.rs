@@ -30,8 +30,9 @@ pub(crate) mod pg;
 mod shape;
 pub(crate) mod sqlite;
 
+pub use crate::db::tls::Tls;
 pub(crate) use gate::{Dialect, check};
-pub use pg::address::{Server, Tls};
+pub use pg::address::Server;
 
 /// One SQL statement and the values of its parameters (`$1`, `$2`, … on both engines).
 ///

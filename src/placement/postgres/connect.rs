@@ -1,16 +1,13 @@
 //! Connecting to PostgreSQL, once for everybody: bounded in time, with TLS when it is compiled in.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
-use super::tls::{self, Wish};
+use crate::db::tls::{self, Tls, Wish};
 use crate::kernel::error::{Cause, Error, Result};
-use crate::placement::door::Tls;
 
 /// Reads a `postgres://` URL and what it says of TLS. The message of a bad one never repeats it: it may hold a password.
 ///
@@ -26,7 +23,7 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<(Config, Tls)> {
         )
     };
     let wish = Wish::of(url.expose_secret());
-    let mut config = Config::from_str(&wish.url).map_err(|_| bad("cannot be read"))?;
+    let mut config = wish.config().map_err(|_| bad("cannot be read"))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(bad("names no host"));
     }
@@ -38,11 +35,7 @@ pub fn config(cluster: &str, url: &SecretString) -> Result<(Config, Tls)> {
     }
     config.application_name("tenantry");
     config.keepalives_idle(Duration::from_secs(30));
-    let tls = wish.tls(cluster)?;
-    config.ssl_mode(match tls {
-        Tls::Off => SslMode::Disable,
-        Tls::On(_) => SslMode::Require,
-    });
+    let tls = wish.tls(&format!("clusters.{cluster}.url"))?;
     Ok((config, tls))
 }
 
@@ -53,6 +46,8 @@ pub enum ConnectFailure {
     TimedOut,
     /// The driver or the server said no.
     Failed(tokio_postgres::Error),
+    /// It was not even tried.
+    Ours(Error),
 }
 
 impl ConnectFailure {
@@ -67,6 +62,7 @@ impl ConnectFailure {
         let error = match self {
             Self::TimedOut => return away(Cause::new("connecting timed out")),
             Self::Failed(error) => error,
+            Self::Ours(error) => return error,
         };
         let Some(told) = error.as_db_error() else {
             return match tls::distrust(&error) {
@@ -98,26 +94,15 @@ impl ConnectFailure {
 pub async fn connect(config: &Config, tls: &Tls, timeout: Duration) -> Result<Client, ConnectFailure> {
     match tokio::time::timeout(timeout, open(config, tls)).await {
         Err(_) => Err(ConnectFailure::TimedOut),
-        Ok(outcome) => outcome.map_err(ConnectFailure::Failed),
+        Ok(outcome) => outcome,
     }
 }
 
-async fn open(config: &Config, tls: &Tls) -> Result<Client, tokio_postgres::Error> {
-    match tls {
-        #[cfg(feature = "pg-tls")]
-        Tls::On(rules) => {
-            let maker = tokio_postgres_rustls::MakeRustlsConnect::new(rules.as_ref().clone());
-            let (client, connection) = config.connect(maker).await?;
-            tokio::spawn(drive(connection));
-            Ok(client)
-        }
-        // Without the feature there is no such thing: `Wish::tls` has refused.
-        _ => {
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-            tokio::spawn(drive(connection));
-            Ok(client)
-        }
-    }
+async fn open(config: &Config, tls: &Tls) -> Result<Client, ConnectFailure> {
+    let maker = tls::maker(tls).map_err(ConnectFailure::Ours)?;
+    let (client, connection) = config.connect(maker).await.map_err(ConnectFailure::Failed)?;
+    tokio::spawn(drive(connection));
+    Ok(client)
 }
 
 async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {

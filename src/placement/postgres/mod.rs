@@ -19,7 +19,6 @@ mod roles;
 mod secure;
 mod sql;
 mod template;
-mod tls;
 mod turns;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod mail;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod sqlite;
 pub mod strangers;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::db::tls::Tls;
+
 /// A PostgreSQL server that holds tenants' data.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -17,17 +19,6 @@ pub struct Server {
     pub port: u16,
     /// Whether the connection is encrypted.
     pub tls: Tls,
-}
-
-/// Encryption of a connection.
-#[derive(Debug, Clone, Default)]
-pub enum Tls {
-    /// None. Also what a Unix socket always uses.
-    #[default]
-    Off,
-    /// Demanded, with the server's certificate checked against the host's name by these rules. Needs
-    /// the build feature `pg-tls`.
-    On(Arc<rustls::ClientConfig>),
 }
 
 /// A byte stream to a server.

@@ -1,26 +1,44 @@
-//! Whom a cluster's connections trust: what its URL says of TLS, taken out of it before the driver reads
-//! the rest, which does not know all of it.
+//! Whom connections to PostgreSQL trust, beside diesel's own: what a URL says of TLS, taken out of it before the
+//! driver reads the rest, which does not know all of it.
 //!
 //! Where the URL insists on TLS (`require`, `verify-ca`, `verify-full`) the server's certificate is always
 //! checked in full: its chain, and that it names the host. `sslrootcert` names a file of certificates to
 //! trust instead of the web's authorities. Any other mode connects in the clear: a connection that is
 //! encrypted only if the other side likes protects from nobody.
 
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
 use crate::kernel::error::{Error, Result};
-use crate::placement::door::Tls;
+
+/// Encryption of a connection.
+#[derive(Debug, Clone, Default)]
+pub enum Tls {
+    /// None. Also what a Unix socket always uses.
+    #[default]
+    Off,
+    /// Demanded, with the server's certificate checked against the host's name by these rules. Needs
+    /// the build feature `pg-tls`.
+    On(Arc<rustls::ClientConfig>),
+}
 
 /// The word of `sslrootcert` for the authorities of the web.
 const SYSTEM: &str = "system";
 
 /// A URL without what it says of TLS, and that.
-pub(super) struct Wish {
-    pub(super) url: String,
+pub struct Wish {
+    url: String,
     insists: bool,
     roots: Option<String>,
 }
 
 impl Wish {
-    pub(super) fn of(url: &str) -> Self {
+    /// Takes a `postgres://` URL apart.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let mut wish = Self { url: place.to_owned(), insists: false, roots: None };
         let mut rest = Vec::new();
@@ -43,29 +61,35 @@ impl Wish {
         wish
     }
 
-    /// How to connect.
+    /// The rest of the URL, as the driver reads it.
+    ///
+    /// # Errors
+    /// The driver's; its message may repeat what was given, password included: never show it.
+    pub fn config(&self) -> Result<Config, tokio_postgres::Error> {
+        let mut config = Config::from_str(&self.url)?;
+        config.ssl_mode(if self.insists { SslMode::Require } else { SslMode::Disable });
+        Ok(config)
+    }
+
+    /// How to connect; `key` is the config's word for the URL.
     ///
     /// # Errors
     /// `cluster_tls_missing` in a build without TLS; `cluster_certificates_unreadable`.
-    pub(super) fn tls(&self, cluster: &str) -> Result<Tls> {
-        if self.insists { trust(cluster, self.roots.as_deref()) } else { Ok(Tls::Off) }
+    pub fn tls(&self, key: &str) -> Result<Tls> {
+        if self.insists { trust(key, self.roots.as_deref()) } else { Ok(Tls::Off) }
     }
 }
 
 #[cfg(not(feature = "pg-tls"))]
-fn trust(cluster: &str, _roots: Option<&str>) -> Result<Tls> {
+fn trust(key: &str, _roots: Option<&str>) -> Result<Tls> {
     Err(Error::refused(
         "cluster_tls_missing",
-        format!(
-            "clusters.{cluster}.url asks for TLS, but this build has none: use one built with the `pg-tls` feature"
-        ),
+        format!("{key} asks for TLS, but this build has none: use one built with the `pg-tls` feature"),
     ))
 }
 
 #[cfg(feature = "pg-tls")]
-fn trust(cluster: &str, file: Option<&str>) -> Result<Tls> {
-    use std::sync::Arc;
-
+fn trust(key: &str, file: Option<&str>) -> Result<Tls> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
 
@@ -74,7 +98,7 @@ fn trust(cluster: &str, file: Option<&str>) -> Result<Tls> {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(path) => {
             let unreadable = |why: String| {
-                let detail = format!("clusters.{cluster}.url: sslrootcert={path} {why}");
+                let detail = format!("{key}: sslrootcert={path} {why}");
                 Error::refused("cluster_certificates_unreadable", detail)
             };
             let all = CertificateDer::pem_file_iter(path)
@@ -86,17 +110,44 @@ fn trust(cluster: &str, file: Option<&str>) -> Result<Tls> {
             }
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let rules = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let rules = trusting(roots)?;
     Ok(Tls::On(Arc::new(rules)))
 }
 
+#[cfg(feature = "pg-tls")]
+fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?;
+    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What the driver secures a connection with. Whether it does is the config's: see [`Wish::config`].
+///
+/// # Errors
+/// None: this build has no TLS.
+#[cfg(not(feature = "pg-tls"))]
+pub fn maker(_: &Tls) -> Result<tokio_postgres::NoTls> {
+    Ok(tokio_postgres::NoTls)
+}
+
+/// What the driver secures a connection with. Whether it does is the config's: see [`Wish::config`].
+///
+/// # Errors
+/// [`Error::Internal`] when the provider knows no version of TLS.
+#[cfg(feature = "pg-tls")]
+pub fn maker(tls: &Tls) -> Result<tokio_postgres_rustls::MakeRustlsConnect> {
+    let rules = match tls {
+        Tls::On(rules) => rules.as_ref().clone(),
+        Tls::Off => trusting(rustls::RootCertStore::empty())?,
+    };
+    Ok(tokio_postgres_rustls::MakeRustlsConnect::new(rules))
+}
+
 /// What is wrong with the server's half of a handshake, in plain words; none when it failed otherwise.
-pub(super) fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+#[must_use]
+pub fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -161,8 +212,9 @@ mod tests {
     #[cfg(not(feature = "pg-tls"))]
     #[test]
     fn a_build_without_tls_says_so() {
-        let told = Wish::of("postgres://u:p@h/d?sslmode=require").tls("main").unwrap_err().to_string();
+        let told =
+            Wish::of("postgres://u:p@h/d?sslmode=require").tls("clusters.main.url").unwrap_err().to_string();
         assert!(told.contains("clusters.main.url asks for TLS, but this build has none"), "{told}");
-        assert!(Wish::of("postgres://u:p@h/d").tls("main").is_ok());
+        assert!(Wish::of("postgres://u:p@h/d").tls("clusters.main.url").is_ok());
     }
 }
