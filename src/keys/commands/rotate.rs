@@ -8,9 +8,12 @@ use serde_json::json;
 
 use super::{places, settings, tell};
 use crate::app::App;
-use crate::auth::{Caller, secret_key};
+use crate::auth::Caller;
+use crate::auth::caller::OperatorId;
+use crate::auth::secret_key::{self, KeyKind};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::sessions::impersonation;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::KeyId;
@@ -47,10 +50,10 @@ pub async fn rotate(
         .await?;
     let new = Arc::new(secret_key::generate(of.kind, of.environment));
     let (again, caller, made) = (app.clone(), caller.clone(), Arc::clone(&new));
-    let answer = app
+    let (answer, visits) = app
         .db
         .write(move |conn| {
-            attempt.once(conn, now, Outcome::Created, |conn| {
+            let answer = attempt.once(conn, now, Outcome::Created, |conn| {
                 let tenant = drawer.tenant_in(conn)?;
                 must_live(tenant.as_ref())?;
                 let old = store::get(conn, drawer.kind, tenant.as_ref().map(|tenant| tenant.id), id)?;
@@ -70,11 +73,22 @@ pub async fn rotate(
                 let key = made.text.expose_secret().to_owned();
                 let new = CreatedKey { key, record: successor.view(now) };
                 Ok(RotatedKey { replaces: id, replaced_ends_at: ends, new })
-            })
+            })?;
+            // A key that ends at once may have leaked: so may what was begun with it.
+            let ended = matches!(answer, Answer::Fresh { .. }) && overlap.is_zero();
+            let visits = if ended && drawer.kind == KeyKind::Operator {
+                impersonation::end_of_operator_in(conn, &caller, OperatorId::Key(id), now)?
+            } else {
+                Vec::new()
+            };
+            Ok((answer, visits))
         })
         .await?;
     app.ring.forget_hash(&new.hash).await;
     app.ring.forget(id).await;
+    for visit in visits {
+        app.signed_in.forget_session(visit).await;
+    }
     Ok(answer)
 }
 

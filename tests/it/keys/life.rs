@@ -344,3 +344,21 @@ on_each_engine! {
         assert_eq!(told, ["api_key.created", "api_key.updated", "api_key.revoked"]);
     }
 }
+
+#[tokio::test]
+async fn what_an_operator_began_with_a_key_that_ends_at_once_ends_with_it() {
+    const OPERATORS: &str = "/admin/v1/operators";
+    let server = Server::embedded();
+    let acme = server.settle("Acme").await;
+    let visit = async |who: &Client| {
+        let body = json!({ "role": "viewer", "reason": "to see what they see" });
+        server.with_token_of(&who.post(&format!("{}/impersonate", acme.admin()), body).await.expect(201))
+    };
+    let made = server.operator().post(OPERATORS, json!({ "name": "s", "role": "support" })).await.expect(201);
+    let inside = visit(&server.with(text(&made, "key"))).await;
+    let next = rotate(&server.operator(), &path_of(OPERATORS, &made), 60).await.expect(201);
+    inside.get("/v1/tenant").await.expect(200);
+    let inside = visit(&server.with(text(&next, "key"))).await;
+    rotate(&server.operator(), &path_of(OPERATORS, &next), 0).await.expect(201);
+    assert_eq!(inside.get("/v1/tenant").await.problem(401), "unauthenticated");
+}
