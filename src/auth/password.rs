@@ -26,24 +26,33 @@ fn argon2() -> Result<Argon2<'static>> {
 /// Guesses that a password must at least withstand. The few thousand most used ones take far fewer.
 const GUESSES: u64 = 1_000_000;
 
-/// What is wrong with a new password: too short, or too easy to guess (one of the most used ones, a date, a
-/// pattern of keys, the person's own address, or little more than such). `None` when nothing is.
+/// Whether a new password will do.
+///
+/// # Errors
+/// What is wrong with it: too short, or too easy to guess (one of the most used ones, a date, a pattern of keys,
+/// the person's own address, or little more than such).
+pub fn strong(password: &str, email: &str, least: usize) -> Result<(), String> {
+    if password.chars().count() < least {
+        return Err(format!("must have at least {least} characters"));
+    }
+    let parts: Vec<&str> = std::iter::once(email)
+        .chain(email.split(['@', '.', '+', '-', '_']))
+        .filter(|part| !part.is_empty())
+        .collect();
+    if zxcvbn::zxcvbn(password, &parts).guesses() < GUESSES {
+        let why = "is too easy to guess: choose one that is not common and does not follow from the address";
+        return Err(why.to_owned());
+    }
+    Ok(())
+}
+
+/// What [`strong`] says against a new password, asked off the async threads. `None` when nothing is wrong.
 ///
 /// # Errors
 /// [`Error::Internal`] when the check ended early.
 pub async fn weakness(password: SecretString, email: &str, least: usize) -> Result<Option<String>> {
-    if password.expose_secret().chars().count() < least {
-        return Ok(Some(format!("must have at least {least} characters")));
-    }
     let email = email.to_owned();
-    run_blocking(move || {
-        let parts: Vec<&str> =
-            std::iter::once(email.as_str()).chain(email.split(['@', '.', '+', '-', '_'])).collect();
-        let guesses = zxcvbn::zxcvbn(password.expose_secret(), &parts).guesses();
-        let why = "is too easy to guess: choose one that is not common and does not follow from the address";
-        Ok((guesses < GUESSES).then(|| why.to_owned()))
-    })
-    .await
+    run_blocking(move || Ok(strong(password.expose_secret(), &email, least).err())).await
 }
 
 fn turns() -> &'static Semaphore {

@@ -22,7 +22,7 @@ use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
 use crate::identity::attempts;
 use crate::identity::commands::join_in;
-use crate::identity::{self as people, User, account, invitations};
+use crate::identity::{self as people, User, invitations};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{SignupId, UserId};
@@ -76,7 +76,7 @@ pub async fn sign_up(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<SignedUp>> {
     rules::takes_signups(app)?;
-    let (email, draft) = rules::signup(app, &request)?;
+    let (email, draft) = rules::signup(app, &request).await?;
     let now = app.clock.now();
     let (early, found) = {
         let (attempt, email) = (Arc::clone(&attempt), email.clone());
@@ -86,7 +86,6 @@ pub async fn sign_up(
         return Ok(replayed);
     }
     attempts::sign_up(app, caller)?;
-    account::acceptable(app, &request.password, &email, "/password").await?;
     if app.settings.signup.verify_email {
         return verify::wait(app, caller, draft, email, request.password, attempt).await;
     }

@@ -1,11 +1,9 @@
 //! What a new tenant must satisfy beyond the shape of its request: each rule by itself, so that every
 //! wrong field is named at once, also when other fields have not even the right shape.
 
-use secrecy::{ExposeSecret as _, SecretString};
-
 use super::commands::{SignupRequest, TenantRequest};
 use crate::app::App;
-use crate::auth::{Caller, Verb};
+use crate::auth::{Caller, Verb, password};
 use crate::catalog::Plan;
 use crate::http::Sound;
 use crate::identity::commands::normalise_email;
@@ -60,10 +58,12 @@ pub(super) fn takes_signups(app: &App) -> Result<()> {
 }
 
 /// The address and the draft of a signup.
-pub(super) fn signup(app: &App, request: &SignupRequest) -> Result<(String, Draft)> {
+pub(super) async fn signup(app: &App, request: &SignupRequest) -> Result<(String, Draft)> {
     let mut faults = Faults::default();
     let email = faults.keep("/email", normalise_email(&request.email));
-    faults.keep("/password", password(app, &request.password));
+    let least = app.settings.auth.password_min_length;
+    let weakness = password::weakness(request.password.clone(), &request.email, least).await?;
+    faults.keep("/password", weakness.map_or(Ok(()), Err));
     let draft = draft(
         app,
         Asked {
@@ -113,7 +113,9 @@ pub(super) fn faults_of_signup(app: &App, sound: &Sound<'_>) -> Result<Vec<Field
     takes_signups(app)?;
     let mut faults = Faults::default();
     check(&mut faults, sound, "/email", normalise_email);
-    check(&mut faults, sound, "/password", |text| password(app, &SecretString::from(text)));
+    let email = sound.text("/email").unwrap_or_default();
+    let least = app.settings.auth.password_min_length;
+    check(&mut faults, sound, "/password", |text| password::strong(text, email, least));
     check(&mut faults, sound, "/organization", |text| name(text).map(drop));
     of_place(app, sound, true, &mut faults);
     Ok(faults.0)
@@ -174,14 +176,6 @@ struct Asked<'a> {
 fn name(text: &str) -> Result<&str, String> {
     let text = text.trim();
     if text.is_empty() { Err("must not be blank".to_owned()) } else { Ok(text) }
-}
-
-fn password(app: &App, given: &SecretString) -> Result<(), String> {
-    let least = app.settings.auth.password_min_length;
-    if given.expose_secret().chars().count() < least {
-        return Err(format!("must have at least {least} characters"));
-    }
-    Ok(())
 }
 
 fn plan<'a>(app: &'a App, asked: Option<&str>, public_only: bool) -> Result<&'a Plan, String> {

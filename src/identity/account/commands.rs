@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::store;
 use crate::app::App;
-use crate::auth::{Caller, Verb, Who, password};
+use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
 use crate::identity::proof::{self, Known};
 use crate::identity::sessions::model::EndReason;
@@ -26,17 +26,6 @@ pub async fn settled(app: &App, user: UserId) {
     app.wake.work();
 }
 
-/// The person who calls, and their session.
-///
-/// # Errors
-/// [`Error::Forbidden`] `wrong_credential` for a caller that is no person.
-pub(super) fn person(caller: &Caller) -> Result<(UserId, SessionId)> {
-    match &caller.who {
-        Who::User { user, session, .. } => Ok((*user, *session)),
-        _ => Err(Error::forbidden("wrong_credential", "this call takes a member's access token")),
-    }
-}
-
 /// Checks a person's password.
 ///
 /// # Errors
@@ -45,12 +34,12 @@ pub async fn prove(app: &App, caller: &Caller, user: &User, given: SecretString)
     proof::again(app, caller, &Known::user(user.id, user.password_hash.clone()), given).await
 }
 
-/// Asks the calling person for their password again, and answers who they are.
+/// Authorises `verb` for a person, asks them for their password again, and answers who they are.
 ///
 /// # Errors
-/// As [`prove`]; as for a caller that is no person.
-pub async fn confirmed(app: &App, caller: &Caller, given: SecretString) -> Result<UserId> {
-    let (id, _) = person(caller)?;
+/// As [`Caller::person`]; as [`prove`].
+pub async fn confirmed(app: &App, caller: &Caller, verb: Verb, given: SecretString) -> Result<UserId> {
+    let (id, _) = caller.person(verb)?;
     let user = app.db.read(move |conn| store::user(conn, id)).await?;
     prove(app, caller, &user, given).await?;
     Ok(id)
@@ -101,8 +90,7 @@ pub async fn change_password(
     current: SecretString,
     new: SecretString,
 ) -> Result<()> {
-    caller.may(Verb::OwnAccount)?;
-    let (id, session) = person(caller)?;
+    let (id, session) = caller.person(Verb::OwnAccount)?;
     let user = app.db.read(move |conn| store::user(conn, id)).await?;
     prove(app, caller, &user, current).await?;
     acceptable(app, &new, &user.email, "/new_password").await?;

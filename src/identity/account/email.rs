@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::commands::{confirmed, notice_in, person, settled};
+use super::commands::{confirmed, notice_in, settled};
 use super::store::{self, EmailChange};
 use crate::app::App;
 use crate::auth::one_time::{self, TRIES};
@@ -29,7 +29,7 @@ fn subject(user: UserId) -> String {
 pub async fn request(app: &App, caller: &Caller, given: SecretString, email: &str) -> Result<()> {
     caller.may(Verb::OwnAccount)?;
     let email = normalise_email(email).map_err(|detail| Error::field("/email", detail))?;
-    let id = confirmed(app, caller, given).await?;
+    let id = confirmed(app, caller, Verb::OwnAccount, given).await?;
     let (again, caller, now) = (app.clone(), caller.clone(), app.clock.now());
     let (cooldown, ttl) = (app.settings.mail.resend_cooldown, app.settings.auth.code_ttl);
     let code = one_time::code();
@@ -73,8 +73,7 @@ pub async fn request(app: &App, caller: &Caller, given: SecretString, email: &st
 /// As [`Caller::may`]; [`Error::Refused`] `code_wrong`, or `code_void` when none is asked for, its time is over
 /// or it was guessed at too often; [`Error::Conflict`] `email_in_use`.
 pub async fn confirm(app: &App, caller: &Caller, code: &str) -> Result<()> {
-    caller.may(Verb::OwnAccount)?;
-    let (id, session) = person(caller)?;
+    let (id, session) = caller.person(Verb::OwnAccount)?;
     let (again, caller, now) = (app.clone(), caller.clone(), app.clock.now());
     let given = one_time::code_hash(&app.vault, subject(id), code);
     let outcome = app

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::commands::person;
 use super::store;
 use crate::app::App;
 use crate::auth::caller::TenantRole;
@@ -48,8 +47,7 @@ pub struct Belonging {
 /// # Errors
 /// As [`Caller::may`].
 pub async fn me(app: &App, caller: &Caller) -> Result<Me> {
-    caller.may(Verb::OwnAccount)?;
-    let (id, _) = person(caller)?;
+    let (id, _) = caller.person(Verb::OwnAccount)?;
     app.db
         .read(move |conn| {
             let user = store::user(conn, id)?;

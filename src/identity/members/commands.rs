@@ -60,7 +60,7 @@ fn keep_an_owner(conn: &mut Conn, tenant: TenantId, member: &Member) -> Result<(
     Ok(())
 }
 
-/// Changes a role, signs its holder out of the tenant and notes it.
+/// Changes a role and notes it.
 fn turn_in(
     conn: &mut Conn,
     caller: &Caller,
@@ -71,12 +71,11 @@ fn turn_in(
 ) -> Result<()> {
     let was = member.role;
     store::set_role(conn, tenant, member, role)?;
-    end_of_user_in(conn, member.user_id, Some(tenant), None, EndReason::Revoked, now)?;
     let data = json!({ "user_id": member.user_id, "from": was, "to": role });
     log::append_in(conn, caller, now, NewEvent::of(tenant, "member.role_changed", data)).map(drop)
 }
 
-/// Gives a member another role. It holds from their next sign-in: their sessions in this tenant end.
+/// Gives a member another role. It holds from this answer on, in the sessions they have as well.
 ///
 /// # Errors
 /// As [`Caller::tenant`]; not found; `insufficient_role` beyond one's own; `last_owner`; another revision.
@@ -140,14 +139,14 @@ pub async fn remove(app: &App, caller: &Caller, user: UserId, if_match: IfMatch)
     Ok(())
 }
 
-/// Makes another member the owner and the caller an administrator, at once. Both sign in again.
+/// Makes another member the owner and the caller an administrator, at once.
 ///
 /// # Errors
 /// As [`Caller::tenant`]; `wrong_password`; not found; [`Error::Invalid`] for oneself; `insufficient_role` for
 /// somebody who is no longer an owner.
 pub async fn transfer(app: &App, caller: &Caller, to: UserId, password: SecretString) -> Result<Member> {
     let tenant = caller.tenant(Verb::TransferOwnership)?;
-    let from = account::confirmed(app, caller, password).await?;
+    let from = account::confirmed(app, caller, Verb::TransferOwnership, password).await?;
     if from == to {
         return Err(Error::field("/user_id", "must be another member"));
     }
