@@ -64,10 +64,18 @@ fn main() {
     let lasting = began.elapsed().as_secs_f64();
     let with_all = machine::resident_mb(program.process());
     let spread = |of: Spread| format!("{:.3} ({:.3}..{:.3})", of.median, of.least, of.most);
-    let cold = |figure: fn(&(f64, f64, f64)) -> f64| Spread::of(times.iter().map(figure).collect());
+    let cold = |figure: fn(&(f64, f64, f64)) -> f64| Spread::of(times.iter().map(figure));
     println!("cold, 16 connections: each of {many_keys} keys once in {lasting:.1} s");
-    println!("  answers/s {:.0}, p50 {} ms, p99 {} ms, CPU {:.1} us", cold(|one| one.2).median, spread(cold(|one| one.0)), spread(cold(|one| one.1)), Spread::of(colds.clone()).median);
-    println!("memory: {empty:.0} MB at the start, {with_few:.0} MB with {FEW} keys, {with_all:.0} MB with all");
+    println!(
+        "  answers/s {:.0}, p50 {} ms, p99 {} ms, CPU {:.1} us",
+        cold(|one| one.2).median,
+        spread(cold(|one| one.0)),
+        spread(cold(|one| one.1)),
+        Spread::of(colds.clone()).median
+    );
+    println!(
+        "memory: {empty:.0} MB at the start, {with_few:.0} MB with {FEW} keys, {with_all:.0} MB with all"
+    );
 
     // Keys from all over, in an order that has nothing to do with the one they were loaded in.
     let picked = CHUNK.min(many_keys);
@@ -75,7 +83,10 @@ fn main() {
     let many = load((0..picked).map(|at| seed::verify(&service, far(at))).collect(), 1_031);
     let (warm, lasting) = if options.quick { (100, 300) } else { (300, 2_000) };
     let (warm, lasting) = (Duration::from_millis(warm), Duration::from_millis(lasting));
-    println!("{:>5} {:>12} {:>12} {:>22} {:>10} {:>8}", "conns", "many/s", "few/s", "many/few", "CPU us", "few");
+    println!(
+        "{:>5} {:>12} {:>12} {:>22} {:>10} {:>8}",
+        "conns", "many/s", "few/s", "many/few", "CPU us", "few"
+    );
     let mut figures = Vec::new();
     for connections in CONNECTIONS {
         let (mut of_many, mut of_few) = (Vec::new(), Vec::new());
@@ -83,8 +94,10 @@ fn main() {
             of_many.push(many.run(connections, warm, lasting));
             of_few.push(few.run(connections, warm, lasting));
         }
-        let rates = |all: &[support::load::Measured]| all.iter().map(|one| one.per_second).collect::<Vec<_>>();
-        let cpu = |all: &[support::load::Measured]| Spread::of(all.iter().map(|one| one.cpu).collect()).median;
+        let rates =
+            |all: &[support::load::Measured]| all.iter().map(|one| one.per_second).collect::<Vec<_>>();
+        let cpu =
+            |all: &[support::load::Measured]| Spread::of(all.iter().map(|one| one.cpu).collect()).median;
         let ratio = Spread::ratio(&rates(&of_many), &rates(&of_few));
         println!(
             "{connections:>5} {:>12.0} {:>12.0} {:>22} {:>10.1} {:>8.1}",
@@ -101,6 +114,9 @@ fn main() {
     if options.json {
         let memory = json!({ "start": empty, "few": with_few, "all": with_all, "end": at_last });
         let cold = json!({ "p50_ms": cold(|one| one.0).json(), "p99_ms": cold(|one| one.1).json(), "cpu_us": Spread::of(colds).json() });
-        println!("{}", json!({ "bench": "many_keys", "machine": machine, "keys": many_keys, "tenants": many_tenants, "memory_mb": memory, "cold": cold, "warm": figures }));
+        println!(
+            "{}",
+            json!({ "bench": "many_keys", "machine": machine, "keys": many_keys, "tenants": many_tenants, "memory_mb": memory, "cold": cold, "warm": figures })
+        );
     }
 }

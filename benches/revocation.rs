@@ -45,7 +45,9 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let (half, late, most) = (quantile(&times, 0.5), quantile(&times, 0.99), times[times.len() - 1]);
         println!("{name:24} {:>5} {half:>9.1} {late:>9.1} {most:>9.1}", times.len());
-        figures.push(json!({ "channel": name, "n": times.len(), "p50_ms": half, "p99_ms": late, "max_ms": most }));
+        figures.push(
+            json!({ "channel": name, "n": times.len(), "p50_ms": half, "p99_ms": late, "max_ms": most }),
+        );
     }
     if options.json {
         println!("{}", json!({ "bench": "revocation", "machine": machine, "figures": figures }));
@@ -69,7 +71,8 @@ fn measure(store: &str, cluster: &str, rounds: usize) -> Vec<f64> {
     let replicas: Vec<_> = (0..REPLICAS).map(|_| Program::start(&settings)).collect();
     let service = tenants::service_key(&replicas[0], &["keys:verify"]);
     let tenant = &tenants::settle(&replicas[0], 0, 1)[0];
-    let sign_in = json!({ "email": "owner@bench-0.example", "password": tenants::PASSWORD, "tenant": tenant.id });
+    let sign_in =
+        json!({ "email": "owner@bench-0.example", "password": tenants::PASSWORD, "tenant": tenant.id });
     let session: Value = replicas[0].nobody().json("POST", "/v1/sessions", Some(&sign_in), 200);
     let mut owner = Http::connect(replicas[0].address, session["access_token"].as_str());
     let mut services: Vec<_> =

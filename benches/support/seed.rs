@@ -24,7 +24,8 @@ fn uuid(number: usize, salt: u128) -> u128 {
 /// The text of the key `number`.
 pub fn key(number: usize) -> String {
     let random = Sha256::digest(number.to_le_bytes());
-    let secret: String = random.iter().cycle().take(43).map(|byte| char::from(BASE62[usize::from(byte % 62)])).collect();
+    let secret: String =
+        random.iter().cycle().take(43).map(|byte| char::from(BASE62[usize::from(byte % 62)])).collect();
     let body = format!("tnt_live_{}_{secret}", crockford(uuid(number, 2)));
     let mut rest = crc32fast::hash(body.as_bytes());
     let mut sum = [b'0'; 6];

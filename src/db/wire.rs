@@ -11,9 +11,9 @@ use tokio_postgres::Config;
 /// The driver's; its message may repeat what was given, password included: never show it.
 pub fn config(url: &str) -> Result<Config, tokio_postgres::Error> {
     // Where TLS is asked for, the certificate is always checked in full; the driver knows one word for it.
-    let text = ["verify-ca", "verify-full"].iter().fold(url.to_owned(), |text, mode| {
-        text.replace(&format!("sslmode={mode}"), "sslmode=require")
-    });
+    let text = ["verify-ca", "verify-full"]
+        .iter()
+        .fold(url.to_owned(), |text, mode| text.replace(&format!("sslmode={mode}"), "sslmode=require"));
     Config::from_str(&text)
 }
 

@@ -162,7 +162,10 @@ impl ResponseError for Problem {
                     .insert_header((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\"")));
             }
             Error::Limited { retry_after, .. } => {
-                response.insert_header((RETRY_AFTER, retry_after.as_nanos().div_ceil(1_000_000_000).max(1).to_string()));
+                response.insert_header((
+                    RETRY_AFTER,
+                    retry_after.as_nanos().div_ceil(1_000_000_000).max(1).to_string(),
+                ));
             }
             Error::Unavailable { .. } => {
                 response.insert_header((RETRY_AFTER, HeaderValue::from_static("1")));

@@ -155,11 +155,8 @@ pub async fn watch<B: MessageBody>(
     let given =
         request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| sane(text));
     let request_id: Arc<str> = given.map_or_else(|| fresh_id().into(), Into::into);
-    let context = Rc::new(Context {
-        id: Arc::clone(&request_id),
-        caller: OnceCell::new(),
-        limits: Cell::new(None),
-    });
+    let context =
+        Rc::new(Context { id: Arc::clone(&request_id), caller: OnceCell::new(), limits: Cell::new(None) });
     request.extensions_mut().insert(Rc::clone(&context));
     let (method, trace) = (request.method().clone(), trace_id(&request));
     let mut response = CURRENT.scope(Arc::clone(&request_id), next.call(request)).await?;

@@ -41,7 +41,8 @@ impl Bucket {
 
     fn give_back(&self, rate: Rate, cost: u32) {
         // Never fails: the function always has a next value.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| Some(rate.give_back(tat, cost)));
+        let _ =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| Some(rate.give_back(tat, cost)));
     }
 
     fn is_full(&self, now: u64) -> bool {
@@ -185,9 +186,8 @@ mod tests {
         let tenant = buckets.limit(Uuid::from_u128(1), rate(1, 3));
         let key = buckets.limit(Uuid::from_u128(2), rate(1, 10));
         let ask = |cost| take(Some(&tenant), Some(&key), SECOND, cost);
-        let remaining = |taken: Taken| {
-            (taken.tenant.unwrap().standing.remaining, taken.key.unwrap().standing.remaining)
-        };
+        let remaining =
+            |taken: Taken| (taken.tenant.unwrap().standing.remaining, taken.key.unwrap().standing.remaining);
         assert_eq!((ask(2).refused, remaining(ask(0))), (false, (1, 8)));
         let refused = ask(2);
         assert!(refused.refused, "the tenant's limit has one left");

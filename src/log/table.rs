@@ -137,7 +137,8 @@ mod tests {
     fn what_is_used_stays_and_what_is_not_makes_room() {
         let hasher = RandomState::new();
         let mut table = Table::new(100, hasher.clone());
-        let put = |table: &mut Table<u32, u32, RandomState>, n: u32| table.insert(hasher.hash_one(n), n, n * 2);
+        let put =
+            |table: &mut Table<u32, u32, RandomState>, n: u32| table.insert(hasher.hash_one(n), n, n * 2);
         for n in 0..100 {
             put(&mut table, n);
         }

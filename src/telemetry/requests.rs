@@ -98,9 +98,15 @@ pub fn log(line: &Line<'_>) {
     match SINK.get() {
         Some(Some(sink)) => sink.push(line),
         _ => tracing::info!(
-            request_id = line.request_id, trace_id = line.trace_id, http.method = line.method,
-            http.route = line.route, http.status = line.status, duration_ms = millis(line.took),
-            caller = line.caller, tenant = line.tenant.map(tracing::field::display), "request"
+            request_id = line.request_id,
+            trace_id = line.trace_id,
+            http.method = line.method,
+            http.route = line.route,
+            http.status = line.status,
+            duration_ms = millis(line.took),
+            caller = line.caller,
+            tenant = line.tenant.map(tracing::field::display),
+            "request"
         ),
     }
 }

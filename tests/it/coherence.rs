@@ -37,7 +37,8 @@ async fn code(service: &Client, key: &str) -> Option<String> {
 }
 
 async fn until(service: &Client, key: &str, wanted: &str) {
-    eventually(wanted, || async { (code(service, key).await.as_deref() == Some(wanted)).then_some(()) }).await;
+    eventually(wanted, || async { (code(service, key).await.as_deref() == Some(wanted)).then_some(()) })
+        .await;
 }
 
 /// Asks without a pause until the bound after `changed` is over, then once more: that answer counts.

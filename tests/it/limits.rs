@@ -12,7 +12,8 @@ use crate::world::server::{Answer, Client, Server};
 /// One request a second and `burst` at once: what is used up stays so for long enough to be looked at.
 fn limited(scene: Scene, burst: u32) -> (Server, Option<TestDatabase>) {
     let (starting, database) = scene.starting();
-    let plans = format!("[plans.free]\nname = \"Free\"\nlimits = {{ requests_per_s = 1, burst = {burst} }}\n");
+    let plans =
+        format!("[plans.free]\nname = \"Free\"\nlimits = {{ requests_per_s = 1, burst = {burst} }}\n");
     (starting.file("plans.toml", &plans).set("PLANS__FILE", "plans.toml").start(), database)
 }
 
@@ -92,7 +93,11 @@ async fn verify_takes_the_cost_from_the_limit_and_tells_what_is_left() {
     let reset = most["rate_limit"]["reset_ms"].as_u64().unwrap();
     assert!((6_000..=7_000).contains(&reset), "{reset}");
     let beyond = verify(&service, json!({ "key": acme.key, "cost": 9 })).await;
-    assert_eq!((&beyond["valid"], &beyond["code"]), (&json!(false), &json!("RATE_LIMITED")), "more than the burst");
+    assert_eq!(
+        (&beyond["valid"], &beyond["code"]),
+        (&json!(false), &json!("RATE_LIMITED")),
+        "more than the burst"
+    );
     assert_eq!((&beyond["tenant_slug"], &beyond["rate_limit"]["limit"]), (&json!("acme"), &json!(8)));
     // A refusal for another reason takes nothing, and comes first.
     for _ in 0..20 {
@@ -120,17 +125,27 @@ async fn a_keys_own_limit_and_its_tenants_both_hold() {
     let made = acme.owner.post("/v1/tenant/api-keys", wanted).await.expect(201);
     let (other, id) = (made["key"].as_str().unwrap().to_owned(), made["id"].clone());
     let looked = verify(&service, json!({ "key": other, "cost": 0 })).await;
-    assert_eq!((&looked["key_id"], &looked["rate_limit"]["limit"]), (&id, &json!(3)), "the tighter one is told");
+    assert_eq!(
+        (&looked["key_id"], &looked["rate_limit"]["limit"]),
+        (&id, &json!(3)),
+        "the tighter one is told"
+    );
     let beyond = verify(&service, json!({ "key": other, "cost": 4 })).await;
     assert_eq!((&beyond["code"], &beyond["rate_limit"]["limit"]), (&json!("RATE_LIMITED"), &json!(3)));
     let left = verify(&service, json!({ "key": acme.key, "cost": 0 })).await;
-    assert_eq!(left["rate_limit"]["remaining"], 8, "what the key's limit refused was taken from the tenant's");
+    assert_eq!(
+        left["rate_limit"]["remaining"], 8,
+        "what the key's limit refused was taken from the tenant's"
+    );
     until_limited(&service, &acme.key, 1).await;
     let refused = until_limited(&service, &other, 3).await;
     assert_eq!(refused["rate_limit"]["limit"], 8, "now it is the tenant's that refuses");
     // A change of the key loads it anew; what was used stays used.
     let path = format!("/v1/tenant/api-keys/{}", id.as_str().unwrap());
-    acme.owner.patch(&path, json!({ "rate_limit": { "requests_per_s": 1, "burst": 1000 } })).await.expect(200);
+    acme.owner
+        .patch(&path, json!({ "rate_limit": { "requests_per_s": 1, "burst": 1000 } }))
+        .await
+        .expect(200);
     server.operator().patch(&acme.admin(), json!({ "name": "Acme Ltd" })).await.expect(200);
     let after = verify(&service, json!({ "key": other, "cost": 0 })).await;
     assert!(after["rate_limit"]["remaining"].as_u64().unwrap() < 8, "the tenant's limit was filled: {after}");

@@ -58,11 +58,7 @@ fn one() -> u32 {
 /// Verifies a tenant's API key. Always 200: a key that may not is an answer.
 #[utoipa::path(tag = "services", request_body = VerifyRequest, responses((status = 200, body = Verification)), security(("bearer" = [])))]
 #[post("/v1/api-keys/verify")]
-async fn verify_key(
-    app: web::Data<App>,
-    caller: Caller,
-    body: Strict<VerifyRequest>,
-) -> Reply<HttpResponse> {
+async fn verify_key(app: web::Data<App>, caller: Caller, body: Strict<VerifyRequest>) -> Reply<HttpResponse> {
     let VerifyRequest { key, scopes, cost } = body.0;
     let answer = verify::verify(&app, &caller, &key, &scopes, cost).await?;
     Ok(HttpResponse::Ok().json(answer))
