@@ -64,7 +64,7 @@ fn main() {
     let lasting = began.elapsed().as_secs_f64();
     let with_all = machine::resident_mb(program.process());
     let spread = |of: Spread| format!("{:.3} ({:.3}..{:.3})", of.median, of.least, of.most);
-    let cold = |figure: fn(&(f64, f64, f64)) -> f64| Spread::of(times.iter().map(figure).collect());
+    let cold = |figure: fn(&(f64, f64, f64)) -> f64| Spread::of(times.iter().map(figure));
     println!("cold, 16 connections: each of {many_keys} keys once in {lasting:.1} s");
     println!(
         "  answers/s {:.0}, p50 {} ms, p99 {} ms, CPU {:.1} us",
