@@ -66,6 +66,19 @@ pub async fn check(
     known: Option<&Known>,
     given: Proof,
 ) -> Result<bool> {
+    let answer = proves(app, caller, name, known, given).await;
+    let outcome = match &answer {
+        Ok(true) => "proved",
+        Ok(false) => "wrong_password",
+        Err(Error::Challenge { code, .. }) => code,
+        Err(Error::Limited { .. }) => "limited",
+        Err(_) => "failed",
+    };
+    metrics::counter!("tenantry_sign_ins_total", "outcome" => outcome).increment(1);
+    answer
+}
+
+async fn proves(app: &App, caller: &Caller, name: &str, known: Option<&Known>, given: Proof) -> Result<bool> {
     let of = known.and_then(|known| known.of);
     let tries = attempts::begin(app, caller, name, of).await?;
     let stored = known.and_then(|known| known.password_hash.clone());

@@ -94,7 +94,11 @@ async fn a_crowd_of_strangers_is_stopped_and_the_owner_is_not() {
 async fn many_guesses_at_once_are_no_more_than_one_after_another() {
     let server = behind_a_proxy().start();
     server.settle("Acme").await;
-    let asked = (0..32).map(|_| try_in(&server, "203.0.113.1", "owner@acme.example", "wrong"));
+    let (nobody, body) = (server.nobody(), json!({ "email": "owner@acme.example", "password": "wrong" }));
+    let asked = (0..32).map(|_| {
+        let request = nobody.request("POST", "/v1/sessions").header("x-forwarded-for", "203.0.113.1");
+        nobody.send(request.json(&body))
+    });
     let answers = futures_util::future::join_all(asked).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), 3);
     assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 29);

@@ -219,7 +219,7 @@ async fn a_token_says_nothing_of_a_session_tenant_or_role_that_is_not_so() {
     assert_eq!(ask(&|_| {}).await.expect(200)["id"], json!(acme.id));
     // Even our own signature makes no session, and the role is the member's own, whatever is written.
     ask(&|claims| claims.role = "viewer".into()).await.expect(200);
-    for change in [
+    let changes: [&dyn Fn(&mut Claims); 9] = [
         &|claims: &mut Claims| claims.sid = tenantry::kernel::id::SessionId::mint(),
         &|claims: &mut Claims| claims.sid = theirs["sid"].as_str().unwrap().parse().unwrap(),
         &|claims: &mut Claims| claims.sub = theirs["sub"].as_str().unwrap().to_owned(),
@@ -236,8 +236,8 @@ async fn a_token_says_nothing_of_a_session_tenant_or_role_that_is_not_so() {
             claims.act =
                 Some(tenantry::identity::token::Actor { sub: "oper_01h455vb4pex5vsknk084sn02q".into() });
         },
-    ] as [&dyn Fn(&mut Claims); 9]
-    {
+    ];
+    for change in changes {
         assert_eq!(ask(change).await.problem(401), "unauthenticated");
     }
 }

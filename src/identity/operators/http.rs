@@ -17,6 +17,7 @@ use crate::auth::caller::OperatorRole;
 use crate::http::client::UserAgent;
 use crate::http::{Body, IfMatch, Params, Reply, idempotency, paths, tagged};
 use crate::identity::proof::Proof;
+use crate::identity::sessions::http::Renewal;
 use crate::kernel::page::{Page, PageRequest};
 
 /// Registers the endpoints.
@@ -194,23 +195,14 @@ async fn sign_in_operator(
     Ok(HttpResponse::Ok().json(sign_in::sign_in(&app, &caller, &email, proof, agent.0).await?))
 }
 
-/// An operator's session to renew.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct OperatorRenewal {
-    /// The refresh token of the answer before.
-    #[schema(value_type = String, max_length = 256, format = Password)]
-    refresh_token: SecretString,
-}
-
 /// Renews an operator's session, as `POST /v1/sessions/refresh` does a member's.
-#[utoipa::path(tag = "operators", request_body = OperatorRenewal, responses((status = 200, body = OperatorSession)))]
+#[utoipa::path(tag = "operators", request_body = Renewal, responses((status = 200, body = OperatorSession)))]
 #[post("/admin/v1/sessions/refresh")]
 async fn refresh(
     app: web::Data<App>,
     caller: Caller,
     agent: UserAgent,
-    body: Body<OperatorRenewal>,
+    body: Body<Renewal>,
 ) -> Reply<HttpResponse> {
     let text = body.value.refresh_token.expose_secret();
     Ok(HttpResponse::Ok().json(sign_in::refresh(&app, &caller, agent.0, text).await?))

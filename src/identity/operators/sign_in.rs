@@ -80,23 +80,10 @@ pub async fn sign_in(
     }
     let operator = found.ok_or_else(refused)?.view();
     let (now, id, of) = (app.clock.now(), SessionId::mint(), operator.id);
+    let until = now.plus(app.settings.auth.refresh_token_ttl);
     let row = SessionRow {
-        id,
-        kind: SessionKind::Operator,
-        user_id: None,
-        tenant_id: None,
         operator_id: Some(of),
-        role: None,
-        actor_kind: None,
-        actor_id: None,
-        reason: None,
-        address: caller.address.as_deref().map(ToOwned::to_owned),
-        user_agent: agent,
-        created_at: now,
-        used_at: now,
-        expires_at: now.plus(app.settings.auth.refresh_token_ttl),
-        ended_at: None,
-        end_reason: None,
+        ..SessionRow::beginning(id, SessionKind::Operator, caller.address.as_deref().map(ToOwned::to_owned), agent, now, until)
     };
     let refresh = refresh_token(id);
     let answer = answer(app, &row, &refresh.text, operator, now)?;

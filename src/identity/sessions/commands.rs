@@ -144,23 +144,11 @@ async fn open(
     agent: Option<String>,
 ) -> Result<Session> {
     let (now, id, user) = (app.clock.now(), SessionId::mint(), membership.user_id);
+    let until = now.plus(app.settings.auth.refresh_token_ttl);
     let row = SessionRow {
-        id,
-        kind: SessionKind::Member,
         user_id: Some(user),
         tenant_id: Some(tenant.id),
-        operator_id: None,
-        role: None,
-        actor_kind: None,
-        actor_id: None,
-        reason: None,
-        address: caller.address.as_deref().map(ToOwned::to_owned),
-        user_agent: agent,
-        created_at: now,
-        used_at: now,
-        expires_at: now.plus(app.settings.auth.refresh_token_ttl),
-        ended_at: None,
-        end_reason: None,
+        ..SessionRow::beginning(id, SessionKind::Member, caller.address.as_deref().map(ToOwned::to_owned), agent, now, until)
     };
     let refresh = opaque::generate(opaque::REFRESH, id.uuid());
     let answer = answer(app, &row, &refresh.text, (user, membership.role), tenant, now)?;

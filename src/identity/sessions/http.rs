@@ -95,10 +95,10 @@ async fn sign_in(
 /// A session to renew.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Renewal {
+pub(in crate::identity) struct Renewal {
     /// The refresh token of the answer before.
     #[schema(value_type = String, max_length = 256, format = Password)]
-    refresh_token: SecretString,
+    pub refresh_token: SecretString,
 }
 
 /// Renews a session: the next access token and the next refresh token. Each refresh token is good once; a spent

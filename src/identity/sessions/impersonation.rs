@@ -130,23 +130,15 @@ fn row_of(
     id: SessionId,
     now: Ts,
 ) -> SessionRow {
+    let until = now.plus(wanted.lasts);
     SessionRow {
-        id,
-        kind: SessionKind::Impersonation,
         user_id: wanted.user,
         tenant_id: Some(tenant),
-        operator_id: None,
         role: wanted.role,
         actor_kind: Some(operator.kind().to_owned()),
         actor_id: Some(operator.to_string()),
         reason: Some(wanted.reason.trim().to_owned()),
-        address: caller.address.as_deref().map(ToOwned::to_owned),
-        user_agent: None,
-        created_at: now,
-        used_at: now,
-        expires_at: now.plus(wanted.lasts),
-        ended_at: None,
-        end_reason: None,
+        ..SessionRow::beginning(id, SessionKind::Impersonation, caller.address.as_deref().map(ToOwned::to_owned), None, now, until)
     }
 }
 

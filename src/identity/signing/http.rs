@@ -72,7 +72,7 @@ async fn list(app: web::Data<App>, caller: Caller) -> Reply<web::Json<Page<Signi
 /// How to rotate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rotation {
+struct SigningKeyRotation {
     /// Sign with the new key now, before cached key sets can hold it. For when the present key may be known
     /// to others; retire that one then.
     #[serde(default)]
@@ -80,13 +80,13 @@ struct Rotation {
 }
 
 /// Makes the next signing key. It signs ten minutes later, when every cached key set holds it.
-#[utoipa::path(tag = "operators", request_body = Rotation, responses((status = 201, body = SigningKey)), security(("bearer" = [])))]
+#[utoipa::path(tag = "operators", request_body = SigningKeyRotation, responses((status = 201, body = SigningKey)), security(("bearer" = [])))]
 #[post("/admin/v1/signing-keys/rotate")]
 async fn rotate(
     app: web::Data<App>,
     caller: Caller,
     key: idempotency::Key,
-    body: Body<Rotation>,
+    body: Body<SigningKeyRotation>,
 ) -> Reply<HttpResponse> {
     let attempt = app.attempt(&caller, key, &body.raw)?;
     Ok(commands::rotate(&app, &caller, body.value.at_once, attempt).await?.respond())
