@@ -107,6 +107,7 @@ mod tests {
                 environment: Environment::Live,
                 metadata: [].into(),
                 rate_limit: None,
+                created_by: String::new(),
                 created_at: at(0).unwrap(),
                 expires_at: expires,
                 revoked_at: revoked,

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_key_hands_on_what_it_holds_and_nobody_a_scope_of_another_kind() {
         let held = BTreeSet::from([Scope::KeysManage, Scope::DataRead]);
-        let key = Who::TenantKey { key: KeyId::mint(), tenant: TenantId::mint(), scopes: held.clone() };
+        let key = Who::TenantKey { key: KeyId::mint(), tenant: TenantId::mint(), scopes: (&held).into() };
         assert_eq!(may_grant(&key, ScopeKind::Tenant), held);
         let operator = Who::Operator { key: KeyId::mint(), role: OperatorRole::Admin };
         for who in [key, operator, of_role(TenantRole::Owner), Who::System("x"), Who::Anonymous] {
