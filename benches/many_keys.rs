@@ -96,8 +96,7 @@ fn main() {
         }
         let rates =
             |all: &[support::load::Measured]| all.iter().map(|one| one.per_second).collect::<Vec<_>>();
-        let cpu =
-            |all: &[support::load::Measured]| Spread::of(all.iter().map(|one| one.cpu).collect()).median;
+        let cpu = |all: &[support::load::Measured]| Spread::of(all.iter().map(|one| one.cpu)).median;
         let ratio = Spread::ratio(&rates(&of_many), &rates(&of_few));
         println!(
             "{connections:>5} {:>12.0} {:>12.0} {:>22} {:>10.1} {:>8.1}",

@@ -74,7 +74,6 @@ pub fn strengthens(before: &Key, after: &Key) -> bool {
 mod tests {
     use super::*;
     use crate::auth::caller::OperatorRole;
-    use crate::auth::scope::Scopes;
     use crate::kernel::id::{KeyId, SessionId, TenantId, UserId};
 
     fn of_role(role: TenantRole) -> Who {
@@ -111,7 +110,7 @@ mod tests {
     #[test]
     fn a_key_hands_on_what_it_holds_and_nobody_a_scope_of_another_kind() {
         let held = BTreeSet::from([Scope::KeysManage, Scope::DataRead]);
-        let key = Who::TenantKey { key: KeyId::mint(), tenant: TenantId::mint(), scopes: Scopes::from(&held) };
+        let key = Who::TenantKey { key: KeyId::mint(), tenant: TenantId::mint(), scopes: (&held).into() };
         assert_eq!(may_grant(&key, ScopeKind::Tenant), held);
         let operator = Who::Operator { key: KeyId::mint(), role: OperatorRole::Admin };
         for who in [key, operator, of_role(TenantRole::Owner), Who::System("x"), Who::Anonymous] {
