@@ -16,16 +16,16 @@ COPY . .
 # Cargo goes by the time of files: ours may be older than the empty program.
 RUN touch src/lib.rs src/main.rs \
  && cargo build --release --locked --features pg-tls \
- && mkdir -p /out/data \
+ && mkdir /out \
  && cp target/release/tenantry /out/
 
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin tenantry
+ && useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin tenantry \
+ && install -d -m 0700 -o tenantry -g tenantry /data
 COPY --from=build /out/tenantry /usr/local/bin/tenantry
-COPY --from=build --chown=tenantry:tenantry --chmod=0700 /out/data /data
 # Inside a container every address is the container's own; what is published decides who may come.
 # The OpenSSL that is compiled in looks for the system's authorities where this says (`sslrootcert=system`).
 ENV TENANTRY_SERVER__BIND=0.0.0.0:8080 \
