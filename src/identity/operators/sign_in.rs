@@ -83,7 +83,14 @@ pub async fn sign_in(
     let until = now.plus(app.settings.auth.refresh_token_ttl);
     let row = SessionRow {
         operator_id: Some(of),
-        ..SessionRow::beginning(id, SessionKind::Operator, caller.address.as_deref().map(ToOwned::to_owned), agent, now, until)
+        ..SessionRow::beginning(
+            id,
+            SessionKind::Operator,
+            caller.address.as_deref().map(ToOwned::to_owned),
+            agent,
+            now,
+            until,
+        )
     };
     let refresh = refresh_token(id);
     let answer = answer(app, &row, &refresh.text, operator, now)?;

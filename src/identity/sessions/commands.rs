@@ -148,7 +148,14 @@ async fn open(
     let row = SessionRow {
         user_id: Some(user),
         tenant_id: Some(tenant.id),
-        ..SessionRow::beginning(id, SessionKind::Member, caller.address.as_deref().map(ToOwned::to_owned), agent, now, until)
+        ..SessionRow::beginning(
+            id,
+            SessionKind::Member,
+            caller.address.as_deref().map(ToOwned::to_owned),
+            agent,
+            now,
+            until,
+        )
     };
     let refresh = opaque::generate(opaque::REFRESH, id.uuid());
     let answer = answer(app, &row, &refresh.text, (user, membership.role), tenant, now)?;

@@ -138,7 +138,14 @@ fn row_of(
         actor_kind: Some(operator.kind().to_owned()),
         actor_id: Some(operator.to_string()),
         reason: Some(wanted.reason.trim().to_owned()),
-        ..SessionRow::beginning(id, SessionKind::Impersonation, caller.address.as_deref().map(ToOwned::to_owned), None, now, until)
+        ..SessionRow::beginning(
+            id,
+            SessionKind::Impersonation,
+            caller.address.as_deref().map(ToOwned::to_owned),
+            None,
+            now,
+            until,
+        )
     }
 }
 
