@@ -251,6 +251,14 @@ fn merge(layers: &[Vec<Leaf>]) -> Result<(Settings, Vec<Entry>), config::ConfigE
             digest: None,
         });
     }
+    // What has no default and was not set is there all the same, without a value.
+    for spec in keys::KEYS {
+        let set = entries.iter().any(|entry| keys::pattern(&entry.key) == spec.key);
+        if !set && !spec.key.contains(keys::ANY) {
+            let key = spec.key.to_owned();
+            entries.push(Entry { key, value: serde_json::Value::Null, source: Origin::Default, via: None, digest: None });
+        }
+    }
     let place = |entry: &Entry| {
         let wanted = keys::pattern(&entry.key);
         (keys::KEYS.iter().position(|spec| spec.key == wanted), entry.key.clone())
