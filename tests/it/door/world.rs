@@ -152,7 +152,7 @@ pub fn counts(door: &TenantConnections) -> ClusterConnections {
 
 /// Waits until `check` holds; the tests assert states, never times.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if check().await {
             return;
         }
