@@ -256,7 +256,13 @@ fn merge(layers: &[Vec<Leaf>]) -> Result<(Settings, Vec<Entry>), config::ConfigE
         let set = entries.iter().any(|entry| keys::pattern(&entry.key) == spec.key);
         if !set && !spec.key.contains(keys::ANY) {
             let key = spec.key.to_owned();
-            entries.push(Entry { key, value: serde_json::Value::Null, source: Origin::Default, via: None, digest: None });
+            entries.push(Entry {
+                key,
+                value: serde_json::Value::Null,
+                source: Origin::Default,
+                via: None,
+                digest: None,
+            });
         }
     }
     let place = |entry: &Entry| {
