@@ -265,16 +265,19 @@ async fn single_calls_of_functions_end() {
         ),
         (format!("SELECT {long} LIKE '%{}b'", "a".repeat(98)), ["ok", "statement_timeout"]),
         (format!("SELECT {long} LIKE '%{}b'", "a".repeat(99)), ["54000"; 2]),
-        (format!("SELECT replace({long}, 'a', {long})"), ["54000"; 2]),
-        (format!("{keys} SELECT json_patch(j, j) FROM o"), ["54000"; 2]),
-        (format!("SELECT json_pretty('[1]', {long})"), ["54000"; 2]),
+        (format!("SELECT replace({long}, 'a', {long})"), ["54000", "statement_timeout"]),
+        (format!("{keys} SELECT json_patch(j, j) FROM o"), ["54000", "statement_timeout"]),
+        (format!("SELECT json_pretty('[1]', {long})"), ["54000", "statement_timeout"]),
         ("SELECT printf('%.*c', 1000000000, 'x')".to_owned(), ["54000"; 2]),
         ("SELECT randomblob(1000000000)".to_owned(), ["54000"; 2]),
     ] {
         let outcome = word(&f.door.query(&f.target, &statement(&sql, &[]), Access::Read, caps).await);
         assert!(outcomes.contains(&outcome.as_str()), "{sql}: {outcome}");
         assert_eq!(f.one("SELECT 1").await, json!(1), "after {sql}");
-        until("no connection is held", async || counts(&f.door).open == counts(&f.door).idle).await;
+        until(&format!("no connection is held after {sql}"), async || {
+            counts(&f.door).open == counts(&f.door).idle
+        })
+        .await;
     }
 }
 
