@@ -55,8 +55,10 @@ impl Program {
         for (key, value) in settings {
             command.env(format!("TENANTRY_{key}"), value);
         }
-        let mut child = command.spawn().unwrap();
         let told = folder.path().join("data/server.addr");
+        // One that was killed before leaves its address.
+        drop(std::fs::remove_file(&told));
+        let mut child = command.spawn().unwrap();
         let began = Instant::now();
         let address = loop {
             if let Some(status) = child.try_wait().unwrap() {

@@ -126,14 +126,26 @@ impl Place {
         Ok(())
     }
 
+    /// Opens the one connection that writes to an embedded store. What it changes it looks at again, so it has a
+    /// larger cache.
+    pub(super) fn connect_writer(&self) -> Result<Conn, diesel::ConnectionError> {
+        let mut conn = self.connect()?;
+        if let Conn::Sqlite(c) = &mut conn {
+            c.batch_execute("PRAGMA cache_size = -16000")
+                .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        }
+        Ok(conn)
+    }
+
     /// Opens a connection.
     pub(super) fn connect(&self) -> Result<Conn, diesel::ConnectionError> {
         match self {
             Self::Sqlite(path) => {
+                // A small cache each: the system's cache of the file serves all of them.
                 let mut c = SqliteConnection::establish(&path.to_string_lossy())?;
                 c.batch_execute(
                     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;",
+                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Conn::Sqlite(c))

@@ -66,7 +66,7 @@ pub(super) struct Writer(Sender<Box<dyn Job>>);
 impl Writer {
     pub(super) fn start(place: Place, batch_max: usize) -> Result<Self> {
         let (sender, receiver) = channel::<Box<dyn Job>>();
-        let conn = place.connect().map_err(Error::internal)?;
+        let conn = place.connect_writer().map_err(Error::internal)?;
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || serve(&place, conn, &receiver, batch_max.max(1)))
@@ -92,7 +92,7 @@ fn serve(place: &Place, mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, batch_max
         let committed = one_batch(&mut conn, &mut batch, jobs, batch_max);
         if let Err(cause) = &committed {
             tracing::error!(error = %cause, "a batch of writes was not committed");
-            match place.connect() {
+            match place.connect_writer() {
                 Ok(fresh) => conn = fresh,
                 Err(error) => tracing::error!(error = %error, "the store cannot be opened again"),
             }

@@ -41,14 +41,14 @@ impl Ring {
         }
     }
 
-    /// Finds the key with this text.
+    /// Finds the key with this text, in which [`secret_key::parse`] found `id`, if any.
     ///
     /// # Errors
     /// The store's.
-    pub async fn find(&self, db: &Db, text: &str) -> Result<Option<(KeyId, Arc<HotKey>)>> {
+    pub async fn find(&self, db: &Db, text: &str, id: Option<KeyId>) -> Result<Option<(KeyId, Arc<HotKey>)>> {
         let hash = secret_key::hash(text);
-        let id = match secret_key::parse(text) {
-            Some((_, id)) => id,
+        let id = match id {
+            Some(id) => id,
             None => match self.given(db, hash).await? {
                 Some(id) => *id,
                 None => return Ok(None),
@@ -97,12 +97,13 @@ impl Ring {
 /// [`Error::Unauthenticated`] for an unknown, revoked, disabled or expired one.
 pub async fn who(app: &App, text: &str) -> Result<(Who, Arc<HotKey>)> {
     let refused = || Error::Unauthenticated("the key is not valid".into());
-    if secret_key::looks_like_key(text) && secret_key::parse(text).is_none() {
+    let parsed = secret_key::parse(text).map(|(_, id)| id);
+    if parsed.is_none() && secret_key::looks_like_key(text) {
         return Err(Error::Unauthenticated(
             "this is no whole key: its checksum does not fit; check for missing letters".into(),
         ));
     }
-    let (id, key) = app.ring.find(&app.db, text).await?.ok_or_else(refused)?;
+    let (id, key) = app.ring.find(&app.db, text, parsed).await?.ok_or_else(refused)?;
     let now = app.clock.now();
     match key.standing(now) {
         Standing::Good => app.uses.note(id, now),
@@ -110,7 +111,7 @@ pub async fn who(app: &App, text: &str) -> Result<(Who, Arc<HotKey>)> {
         Standing::Disabled => return Err(Error::Unauthenticated("the key is switched off".into())),
         Standing::Expired => return Err(Error::Unauthenticated("the key has expired".into())),
     }
-    let who = match (key.kind, key.tenant_id, key.role) {
+    let who = match (key.kind, key.tenant(), key.role) {
         (KeyKind::Tenant, Some(tenant), _) => Who::TenantKey { key: id, tenant, scopes: key.scopes },
         (KeyKind::Service, _, _) => Who::Service { key: id, scopes: key.scopes },
         (KeyKind::Operator, _, Some(role)) => Who::Operator { key: id, role },

@@ -143,11 +143,11 @@ pub async fn verify(
     cost: u32,
 ) -> Result<Verification> {
     caller.may(Verb::VerifyKeys)?;
-    if !matches!(secret_key::parse(text), Some((KeyKind::Tenant, _))) {
+    let Some((KeyKind::Tenant, id)) = secret_key::parse(text) else { return Ok(Verification::not_found()) };
+    let Some((id, key)) = app.ring.find(&app.db, text, Some(id)).await? else {
         return Ok(Verification::not_found());
-    }
-    let Some((id, key)) = app.ring.find(&app.db, text).await? else { return Ok(Verification::not_found()) };
-    let Some(tenant) = key.tenant_id else { return Ok(Verification::not_found()) };
+    };
+    let Some(tenant) = key.tenant() else { return Ok(Verification::not_found()) };
     let resident = match router::find(app, &Handle::Id(tenant)).await {
         Ok(resident) => resident,
         Err(Error::NotFound(_)) => return Ok(Verification::not_found()),
