@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::catalog::Catalogue;
+use crate::catalog::Shelf;
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -47,8 +47,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Every effective key with where its value came from, secrets redacted.
     pub provenance: Vec<Entry>,
-    /// The plans.
-    pub catalogue: Catalogue,
+    /// The plans that are sold, and every edition that somebody holds.
+    pub catalogue: Shelf,
     /// The control store.
     pub db: Db,
     /// The present.
@@ -185,6 +185,11 @@ impl Listener for Forgetter {
             }
             if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.signed_in.forget_session(session).await;
+            }
+            if notice.kind == "catalogue.loaded"
+                && let Err(error) = self.0.catalogue.reload(&self.0.db).await
+            {
+                tracing::warn!(error = %error, "the catalogue could not be read again");
             }
             if notice.kind.starts_with("signing_key.")
                 && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await

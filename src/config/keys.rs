@@ -63,6 +63,8 @@ pub enum Kind {
     Slugs,
     /// Networks in CIDR notation.
     Networks,
+    /// A name of the tz database.
+    TimeZone,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -96,6 +98,12 @@ pub const KEYS: &[KeySpec] = &[
     int("clusters.*.connect_timeout_ms", 100, 60_000),
     key("application.migrations_dir", Kind::Path),
     key("plans.file", Kind::Path),
+    key("billing.time_zone", Kind::TimeZone),
+    int("billing.dunning.warn_after_d", 0, 3_650),
+    int("billing.dunning.restrict_after_d", 0, 3_650),
+    int("billing.dunning.suspend_after_d", 0, 3_650),
+    int("billing.dunning.cancel_after_d", 0, 3_650),
+    key("clock.mode", Kind::Choice(&["system", "test"])),
     key("signup.enabled", Kind::Bool),
     key("signup.verify_email", Kind::Bool),
     int("signup.verification_ttl_s", 1, 604_800),
@@ -195,6 +203,7 @@ impl Kind {
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
+            Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
         }
     }
 
@@ -228,6 +237,9 @@ impl Kind {
             (Self::SmtpUrl, Raw::Text(text)) => url::SmtpUrl::parse(text).map(|_| ()),
             (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
                 refuse(format!("`{text}` is no mail address"))
+            }
+            (Self::TimeZone, Raw::Text(text)) if jiff::tz::TimeZone::get(text).is_err() => {
+                refuse(format!("`{text}` is no time zone"))
             }
             (Self::MasterKey, Raw::Text(text)) => super::master_key::parse(text).map(|_| ()),
             (Self::MasterKeys, Raw::List(all)) => {

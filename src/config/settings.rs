@@ -34,6 +34,10 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
+    /// What is due when, and what happens when it is not paid.
+    pub billing: Billing,
+    /// Where the present comes from.
+    pub clock: ClockSource,
     /// Who may sign up, and how.
     pub signup: Signup,
     /// Tokens and passwords.
@@ -218,6 +222,48 @@ pub struct Application {
 pub struct Plans {
     /// The file; a compiled-in copy serves when this is the default path and absent.
     pub file: PathBuf,
+}
+
+/// What is due when, and what happens when it is not paid.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// By whose calendar new tenants' periods count.
+    pub time_zone: String,
+    /// The ladder of what is unpaid.
+    pub dunning: Dunning,
+}
+
+/// After how many days unpaid each rung is climbed; 0 leaves one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dunning {
+    /// People are told.
+    pub warn_after_d: u32,
+    /// Data can be read, not written.
+    pub restrict_after_d: u32,
+    /// The tenant is suspended.
+    pub suspend_after_d: u32,
+    /// The subscription is canceled.
+    pub cancel_after_d: u32,
+}
+
+/// Where the present comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSource {
+    /// The machine, or calls.
+    pub mode: ClockMode,
+}
+
+/// Who moves time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// The machine's clock.
+    System,
+    /// Calls of an operator: for tests.
+    Test,
 }
 
 /// Who may sign up, and how.

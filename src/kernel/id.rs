@@ -200,6 +200,11 @@ typed_id!(/// An operator who is a person, with an address and a password.
 typed_id!(/// A person of either kind, a member or an operator, as their second factors know them.
     PersonId, "person", "person");
 
+typed_id!(/// A version of a plan.
+    PlanVersionId, "plan", "version of a plan");
+typed_id!(/// A subscription.
+    SubscriptionId, "sub", "subscription");
+
 typed_id!(
     /// A process that serves, from its start to its end.
     ReplicaId,

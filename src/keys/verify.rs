@@ -93,7 +93,7 @@ fn slug<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::O
 }
 
 fn plan<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::Ok, S::Error> {
-    of.as_ref().map(|resident| &*resident.plan).serialize(serializer)
+    of.as_ref().map(|resident| &resident.version.plan.key).serialize(serializer)
 }
 
 impl Verification {
@@ -127,7 +127,7 @@ fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Opti
 
 /// Asks the tenant's limit and the key's own for `cost`: both give it or neither does. 0 only looks.
 pub fn take(app: &App, key: &HotKey, resident: &Resident, cost: u32) -> Taken {
-    limits::take(resident.limit.as_ref(), key.limit(), app.buckets.now(), cost)
+    limits::take(Some(&resident.limit), key.limit(), app.buckets.now(), cost)
 }
 
 /// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes

@@ -22,7 +22,8 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
 use crate::auth::throttle::Throttle;
-use crate::catalog::Opened;
+use crate::catalog::{self, Opened, Shelf};
+use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
@@ -48,6 +49,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
+use crate::subscriptions;
 use crate::telemetry;
 use crate::work;
 use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
@@ -88,7 +90,21 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
         )
     })?;
     let bound = listener.local_addr().map_err(Error::internal)?;
+    let file = opened.catalogue.clone();
     let app = compose(opened, keys, settings.server.public_url(bound)).await?;
+    let loaded = catalog::commands::load(&app, file).await?;
+    if !loaded.is_empty() {
+        tracing::info!(
+            catalogue.added = ?loaded.added,
+            catalogue.changed = loaded.changed.len(),
+            catalogue.archived = ?loaded.archived,
+            "the catalogue was loaded"
+        );
+    }
+    let adopted = subscriptions::commands::adopt(&app).await?;
+    if adopted > 0 {
+        tracing::info!(tenants = adopted, "tenants without a subscription got one");
+    }
     let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
@@ -178,6 +194,13 @@ async fn stop_signal() {
     }
 }
 
+fn clock(settings: &Settings) -> Clock {
+    match settings.clock.mode {
+        ClockMode::System => Clock::system(),
+        ClockMode::Test => Clock::fixed(Clock::system().now()),
+    }
+}
+
 fn vault(keys: &MasterKeys) -> Vault {
     Vault::new(keys.current.clone(), keys.previous.clone())
 }
@@ -201,11 +224,12 @@ async fn open_store(settings: &Settings) -> Result<Db> {
 /// # Errors
 /// The store's; an unreadable or unsafe application schema.
 pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
-    let Opened { loaded, catalogue } = opened;
+    let loaded = opened.loaded;
     let settings = loaded.settings;
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
-    let (clock, vault) = (Clock::system(), vault(&keys));
+    let catalogue = Shelf::open(&db, settings.signup.default_plan.clone()).await?;
+    let (clock, vault) = (clock(&settings), vault(&keys));
     let rotation = settings.auth.signing_key_rotation;
     let tokens = Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
     let door = &settings.data_door;

@@ -5,7 +5,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::system;
-use crate::{catalog, identity, keys, onboarding, operations, placement, tenants};
+use crate::{catalog, identity, keys, onboarding, operations, placement, subscriptions, tenants};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -15,6 +15,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
+        .configure(subscriptions::plans::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
         .configure(identity::http::routes)
