@@ -79,6 +79,8 @@ pub struct Parts {
     pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
+    /// Tells the clockwork of subscriptions that what is due next has changed.
+    pub subscriptions_due: Notify,
     /// Tells the stock keeper that a placement was taken.
     pub stock_taken: Notify,
     /// Requests with an idempotency key that are at work.
@@ -145,6 +147,14 @@ impl App {
     /// The store's.
     pub fn good_admins_in(&self, conn: &mut Conn, now: Ts) -> Result<usize> {
         Ok(keys::count_good_admins_in(conn, now)? + identity::count_good_admins_in(conn)?)
+    }
+
+    /// The address of a tenant's owner, for mail about its account.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn owner_email_in(&self, conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> {
+        identity::owner_email_in(conn, tenant)
     }
 
     /// The names of the steps that remove a tenant.

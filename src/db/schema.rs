@@ -418,7 +418,6 @@ diesel::table! {
         paused_at -> Nullable<SqlTs>,
         pending_plan -> Nullable<Text>,
         unpaid_since -> Nullable<SqlTs>,
-        credit -> BigInt,
         wanted_isolation -> Nullable<Text>,
         next_at -> Nullable<SqlTs>,
         rev -> BigInt,

@@ -1,6 +1,7 @@
 //! The one module that knows every other: it composes the parts, registers the routes, starts the
 //! background work, serves, and ends gracefully.
 
+mod clock;
 pub mod doctor;
 mod gate;
 mod ready;
@@ -101,10 +102,11 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             "the catalogue was loaded"
         );
     }
-    let adopted = subscriptions::commands::adopt(&app).await?;
+    let adopted = subscriptions::adopt(&app).await?;
     if adopted > 0 {
         tracing::info!(tenants = adopted, "tenants without a subscription got one");
     }
+    subscriptions::clockwork::rearm(&app).await?;
     let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
@@ -268,6 +270,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         throttle: Throttle::default(),
         freshness,
         wake: Wake::default(),
+        subscriptions_due: Notify::new(),
         stock_taken: Notify::new(),
         in_progress: idempotency::InProgress::default(),
         stopping: CancellationToken::new(),
@@ -300,6 +303,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
+    tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
