@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::catalog::Shelf;
+use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -49,6 +49,8 @@ pub struct Parts {
     pub provenance: Vec<Entry>,
     /// The plans that are sold, and every edition that somebody holds.
     pub catalogue: Shelf,
+    /// Where they are read from.
+    pub plans_source: Source,
     /// The control store.
     pub db: Db,
     /// The present.

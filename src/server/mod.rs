@@ -50,7 +50,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
-use crate::subscriptions;
+use crate::subscriptions::{self, plans::worker::Mover};
 use crate::telemetry;
 use crate::work;
 use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
@@ -226,7 +226,7 @@ async fn open_store(settings: &Settings) -> Result<Db> {
 /// # Errors
 /// The store's; an unreadable or unsafe application schema.
 pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
-    let loaded = opened.loaded;
+    let Opened { loaded, source, .. } = opened;
     let settings = loaded.settings;
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
@@ -256,6 +256,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
+        plans_source: source,
         clock,
         vault,
         tokens,
@@ -286,6 +287,7 @@ fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
     all.push(Arc::new(AccessKeeper(app.clone())));
     all.push(Arc::new(Postman(app.clone())));
     all.push(Arc::new(Resetter(app.clone())));
+    all.push(Arc::new(Mover(app.clone())));
     all
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::model::{Standing, Subscription};
 use crate::db::Conn;
-use crate::db::schema::{subscriptions, tenants};
+use crate::db::schema::{plan_versions, subscriptions, tenants};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{PlanVersionId, SubscriptionId, TenantId};
@@ -265,4 +265,39 @@ pub fn unpaid(conn: &mut Conn, after: Option<TenantId>, limit: i64) -> Result<Ve
     }
     let rows: Vec<Row> = query.load(conn)?;
     Ok(rows.into_iter().map(Subscription::from).collect())
+}
+
+/// Living subscriptions on earlier editions of a plan.
+macro_rules! behind {
+    ($plan:expr, $newest:expr) => {
+        subscriptions::table.filter(subscriptions::state.ne(Standing::Canceled)).filter(
+            subscriptions::version_id.eq_any(
+                plan_versions::table
+                    .filter(plan_versions::key.eq($plan.to_owned()))
+                    .filter(plan_versions::id.ne($newest))
+                    .select(plan_versions::id),
+            ),
+        )
+    };
+}
+
+/// How many tenants are on earlier editions of a plan than this one.
+///
+/// # Errors
+/// The store's.
+pub fn count_behind(conn: &mut Conn, plan: &str, newest: PlanVersionId) -> Result<i64> {
+    behind!(plan, newest).count().get_result(conn).map_err(Into::into)
+}
+
+/// Tenants on earlier editions of a plan than this one.
+///
+/// # Errors
+/// The store's.
+pub fn behind(conn: &mut Conn, plan: &str, newest: PlanVersionId, limit: i64) -> Result<Vec<TenantId>> {
+    behind!(plan, newest)
+        .select(subscriptions::tenant_id)
+        .order(subscriptions::tenant_id.asc())
+        .limit(limit)
+        .load(conn)
+        .map_err(Into::into)
 }
