@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
+use crate::billing::{PaymentNews, Provider};
 use crate::catalog::Catalogue;
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
@@ -49,6 +50,10 @@ pub struct Parts {
     pub provenance: Vec<Entry>,
     /// The plans.
     pub catalogue: Catalogue,
+    /// Who collects what invoices say.
+    pub billing: Box<dyn Provider>,
+    /// Who wants to know of payments.
+    pub payment_news: Vec<Arc<dyn PaymentNews>>,
     /// The control store.
     pub db: Db,
     /// The present.
@@ -145,6 +150,14 @@ impl App {
     /// The store's.
     pub fn good_admins_in(&self, conn: &mut Conn, now: Ts) -> Result<usize> {
         Ok(keys::count_good_admins_in(conn, now)? + identity::count_good_admins_in(conn)?)
+    }
+
+    /// The address of a tenant's owner, for mail about its account.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn owner_email_in(&self, conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> {
+        identity::owner_email_in(conn, tenant)
     }
 
     /// The names of the steps that remove a tenant.

@@ -63,6 +63,8 @@ pub enum Kind {
     Slugs,
     /// Networks in CIDR notation.
     Networks,
+    /// A secret of others that we hold: a key, a password.
+    Secret,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -96,6 +98,13 @@ pub const KEYS: &[KeySpec] = &[
     int("clusters.*.connect_timeout_ms", 100, 60_000),
     key("application.migrations_dir", Kind::Path),
     key("plans.file", Kind::Path),
+    key("billing.provider", Kind::Choice(&["manual", "stripe"])),
+    key("billing.issuer", Kind::Text),
+    key("billing.stripe.secret_key", Kind::Secret),
+    key("billing.stripe.webhook_secret", Kind::Secret),
+    key("billing.stripe.collection", Kind::Choice(&["send_invoice", "charge_automatically"])),
+    key("billing.stripe.api_url", Kind::HttpUrl),
+    int("billing.stripe.timeout_s", 1, 80),
     key("signup.enabled", Kind::Bool),
     key("signup.verify_email", Kind::Bool),
     int("signup.verification_ttl_s", 1, 604_800),
@@ -164,7 +173,15 @@ impl Kind {
     /// Whether the value may be given as `env:NAME` or `file:PATH` and must not be logged.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::StoreUrl | Self::ClusterUrl | Self::SmtpUrl | Self::MasterKey | Self::MasterKeys)
+        matches!(
+            self,
+            Self::StoreUrl
+                | Self::ClusterUrl
+                | Self::SmtpUrl
+                | Self::MasterKey
+                | Self::MasterKeys
+                | Self::Secret
+        )
     }
 
     /// Whether it takes a list of strings.
@@ -195,6 +212,7 @@ impl Kind {
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
+            Self::Secret => "env:NAME or file:PATH".to_owned(),
         }
     }
 
@@ -216,7 +234,7 @@ impl Kind {
                 };
                 Err(Fault::new(format!("`{text}` is not one of the allowed words"), remedy))
             }
-            (Self::Word | Self::Path, Raw::Text(text)) if text.trim().is_empty() => {
+            (Self::Word | Self::Path | Self::Secret, Raw::Text(text)) if text.trim().is_empty() => {
                 refuse("is empty".to_owned())
             }
             (Self::Bind, Raw::Text(text)) if text.parse::<std::net::SocketAddr>().is_err() => {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use super::master_key::{MasterKey, MasterKeySource};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
+    /// Invoices, and who collects them.
+    pub billing: Billing,
     /// Who may sign up, and how.
     pub signup: Signup,
     /// Tokens and passwords.
@@ -218,6 +221,55 @@ pub struct Application {
 pub struct Plans {
     /// The file; a compiled-in copy serves when this is the default path and absent.
     pub file: PathBuf,
+}
+
+/// Invoices, and who collects them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// Who collects.
+    pub provider: BillingProvider,
+    /// Whose invoices they are, as printed on them; empty is the name in `mail.from`.
+    pub issuer: String,
+    /// The account at Stripe.
+    pub stripe: Stripe,
+}
+
+/// Who collects what invoices say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingProvider {
+    /// People, who mark invoices paid.
+    Manual,
+    /// Stripe.
+    Stripe,
+}
+
+/// The account at Stripe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The secret or restricted key that signs our calls in.
+    pub secret_key: Option<SecretString>,
+    /// What the notifications that we get are signed with.
+    pub webhook_secret: Option<SecretString>,
+    /// How Stripe asks for the money.
+    pub collection: Collection,
+    /// Where the API is.
+    pub api_url: String,
+    /// The longest that one call may take, a second to 80.
+    #[serde(rename = "timeout_s", deserialize_with = "seconds")]
+    pub timeout: Duration,
+}
+
+/// How Stripe asks for the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collection {
+    /// By a mail with a link to a page where one pays.
+    SendInvoice,
+    /// From the means of payment that Stripe holds.
+    ChargeAutomatically,
 }
 
 /// Who may sign up, and how.

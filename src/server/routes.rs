@@ -5,7 +5,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::system;
-use crate::{catalog, identity, keys, onboarding, operations, placement, tenants};
+use crate::{billing, catalog, identity, keys, onboarding, operations, placement, tenants};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -17,6 +17,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(catalog::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
+        .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
         .configure(system::routes);

@@ -22,7 +22,7 @@ const FLOOR: &[&str] = &["db", "config", "log", "work", "auth", "http", "telemet
 
 /// Each may know those before it. A new capability gets its place here.
 const CAPABILITIES: &[&str] =
-    &["mail", "catalog", "tenants", "placement", "identity", "keys", "onboarding", "operations"];
+    &["mail", "catalog", "tenants", "billing", "placement", "identity", "keys", "onboarding", "operations"];
 
 /// What all handlers and workers share: it knows all, and may be known from the capabilities up.
 const SHARED: &str = "app";
