@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
+use crate::billing::{PaymentNews, Provider};
 use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
@@ -51,6 +52,10 @@ pub struct Parts {
     pub catalogue: Shelf,
     /// Where they are read from.
     pub plans_source: Source,
+    /// Who collects what invoices say.
+    pub billing: Box<dyn Provider>,
+    /// Who wants to know of payments.
+    pub payment_news: Vec<Arc<dyn PaymentNews>>,
     /// The control store.
     pub db: Db,
     /// The present.

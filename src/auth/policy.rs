@@ -77,6 +77,12 @@ policy! {
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List and read invoices of all tenants, and how their billing stands.
+    ReadInvoices: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Mark invoices paid or void, hand a tenant over to the billing provider.
+    ManageInvoices: operators [OpAdmin], members [], key None, service None;
+    /// List and read the invoices of one's own tenant.
+    ReadOwnInvoices: operators [], members [Owner Admin Billing], key Some(Scope::TenantRead), service None;
     /// Read one's own tenant, its placement and its operations.
     ReadTenant: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::TenantRead), service None;
     /// Change one's own tenant.

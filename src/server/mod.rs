@@ -23,6 +23,8 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
 use crate::auth::throttle::Throttle;
+use crate::billing::worker::Collector;
+use crate::billing::{self, CHARGE_OPERATION, HAND_OVER_OPERATION};
 use crate::catalog::{self, Opened, Shelf};
 use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
@@ -67,6 +69,9 @@ const MESSAGES: &[&str] = &[mail::SEND_OPERATION, RESET_OPERATION];
 
 /// How long messages that went out, or never will, are shown.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long it is remembered which notifications of the billing provider were taken; it repeats them for days.
+const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
@@ -252,11 +257,14 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     }
     let freshness = Freshness::new(db.engine());
     let mailer = Mailer::open(&settings, tokens.issuer())?;
+    let billing = billing::provider::open(&settings)?;
     let buckets = Arc::new(Buckets::default());
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
         plans_source: source,
+        billing,
+        payment_news: vec![Arc::new(subscriptions::Payments)],
         clock,
         vault,
         tokens,
@@ -288,6 +296,9 @@ fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
     all.push(Arc::new(Postman(app.clone())));
     all.push(Arc::new(Resetter(app.clone())));
     all.push(Arc::new(Mover(app.clone())));
+    for kind in [HAND_OVER_OPERATION, CHARGE_OPERATION] {
+        all.push(Arc::new(Collector { app: app.clone(), kind }));
+    }
     all
 }
 
@@ -327,6 +338,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             let before = now.minus(KEPT);
             let forget = move |conn: &mut _| {
                 mail::forget_expired_in(conn, before)?;
+                billing::forget_notices_in(conn, now.minus(NOTICES_KEPT))?;
                 work::store::forget_ended_in(conn, MESSAGES, before)
             };
             if let Err(error) = janitor.db.write(forget).await {

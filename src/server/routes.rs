@@ -5,7 +5,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
-use crate::{catalog, identity, keys, onboarding, operations, placement, subscriptions, tenants};
+use crate::{billing, catalog, identity, keys, onboarding, operations, placement, subscriptions, tenants};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -18,6 +18,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(subscriptions::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
+        .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
         .configure(clock::routes)

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::apply::{self, invoice_in};
+use super::apply;
 use super::model::{Standing, Subscription, bill};
+use super::money::{hand_over_in, invoice_in};
 use super::store;
 use crate::app::App;
 use crate::auth::Caller;
@@ -28,11 +29,12 @@ pub fn begin_in(conn: &mut Conn, app: &App, caller: &Caller, tenant: &Tenant, no
     let mut one = Subscription::begin(tenant.id, &version, name, &rules.zone, now)?;
     if one.state == Standing::Active
         && let Some(bill) = bill::of_period(&one, &version)?
-        && invoice_in(conn, caller, now, &one, bill)?
     {
-        one = one.owe(&rules, now)?;
+        let open_since = invoice_in(conn, caller, now, &one, bill)?;
+        one = one.owe(open_since, &rules, now)?;
     }
     store::insert(conn, &one)?;
+    hand_over_in(conn, app, caller, now, None, &one, &version)?;
     created_in(conn, caller, &one, &version, now)
 }
 

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::model::bill::Bill;
 use super::model::life::Moved;
 use super::model::{Rules, Standing, Subscription, dunning, period};
+use super::money::{hand_over_in, invoice_in};
 use super::store;
 use crate::app::App;
 use crate::auth::Caller;
@@ -13,7 +13,7 @@ use crate::catalog::PlanVersion;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
-use crate::kernel::id::{OperationId, TenantId};
+use crate::kernel::id::OperationId;
 use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail};
 use crate::tenants::{self, BILLING_REASON, Handle, State, Tenant, commands as tenant_commands};
@@ -56,17 +56,6 @@ pub fn facts(one: &Subscription, version: &PlanVersion) -> Value {
     })
 }
 
-/// Opens the invoice of a bill; whether it is still to be paid.
-pub fn invoice_in(
-    _conn: &mut Conn,
-    _caller: &Caller,
-    _now: Ts,
-    _one: &Subscription,
-    bill: Bill,
-) -> Result<bool> {
-    Ok(bill.total() > 0)
-}
-
 /// Carries `moved` out over `before`.
 ///
 /// # Errors
@@ -84,10 +73,9 @@ pub fn apply_in(
     let old = app.catalogue.version_in(conn, before.version)?;
     let mut one = moved.one;
     let version = app.catalogue.version_in(conn, one.version)?;
-    if let Some(bill) = moved.bill
-        && invoice_in(conn, caller, now, &one, bill)?
-    {
-        one = one.owe(&rules, now)?;
+    if let Some(bill) = moved.bill {
+        let open_since = invoice_in(conn, caller, now, &one, bill)?;
+        one = one.owe(open_since, &rules, now)?;
     }
     let mut tenant = tenants::get_in(conn, &Handle::Id(one.tenant))?;
     if old.id != version.id {
@@ -108,6 +96,7 @@ pub fn apply_in(
     if one.state != before.state && one.unpaid_since.is_some() {
         warn_in(conn, app, &rules, &one, &version, &tenant, now)?;
     }
+    hand_over_in(conn, app, caller, now, Some(before), &one, &version)?;
     let access = serve_in(conn, caller, now, &one, tenant)?;
     let tenant = tenants::get_in(conn, &Handle::Id(one.tenant))?.state;
     Ok(Applied { one, tenant, access })
@@ -174,26 +163,4 @@ fn warn_in(
     let letter = Letter::new(LetterKind::PaymentOverdue, &to, &words);
     let mail = NewMail { letter, tenant: Some(one.tenant), expires_at: now.plus(LETTER_KEPT) };
     mail::post_in(conn, &app.vault, now, &mail).map(drop)
-}
-
-/// Something of a tenant was paid, or need not be: `unpaid_since` says since when another invoice is open. What
-/// followed from it is cleared. `None` when nothing changes; else to be carried out after the commit.
-///
-/// # Errors
-/// As [`apply_in`].
-pub fn paid_in(
-    conn: &mut Conn,
-    app: &App,
-    caller: &Caller,
-    now: Ts,
-    tenant: TenantId,
-    unpaid_since: Option<Ts>,
-) -> Result<Option<Applied>> {
-    let Some(before) = store::find(conn, tenant)? else { return Ok(None) };
-    let version = app.catalogue.version_in(conn, before.version)?;
-    let rules = rules(app, &before.time_zone)?;
-    match before.clone().paid(unpaid_since, &version, &rules, now)? {
-        Some(moved) => apply_in(conn, app, caller, now, &before, moved).map(Some),
-        None => Ok(None),
-    }
 }

@@ -264,6 +264,23 @@ pub async fn carried_out(app: &App, tenant: TenantId, state: State, access: Opti
     app.wake.work();
 }
 
+/// The same, for who does not know what came of a transaction for the tenant.
+///
+/// # Errors
+/// The store's.
+pub async fn settled(app: &App, tenant: TenantId) -> Result<()> {
+    let (state, access) = app
+        .db
+        .read(move |conn| {
+            let state = store::get(conn, &Handle::Id(tenant))?.state;
+            Ok((state, work::store::waiting_in(conn, ACCESS_OPERATION, tenant)?))
+        })
+        .await?;
+    carried_out(app, tenant, state, access).await;
+    app.subscriptions_due.notify_one();
+    Ok(())
+}
+
 fn apply_access_in(conn: &mut Conn, tenant: &Tenant, now: Ts) -> Result<Operation> {
     work::store::open_in(
         conn,

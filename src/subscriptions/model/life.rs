@@ -138,14 +138,12 @@ impl Subscription {
         Ok(())
     }
 
-    /// An invoice was opened and is not paid yet.
+    /// An invoice was opened: since when one is open and unpaid.
     ///
     /// # Errors
     /// As [`period::days`].
-    pub fn owe(mut self, rules: &Rules, now: Ts) -> Result<Self> {
-        if self.unpaid_since.is_none() {
-            self.unpaid_since = Some(now);
-        }
+    pub fn owe(mut self, open_since: Option<Ts>, rules: &Rules, now: Ts) -> Result<Self> {
+        self.unpaid_since = open_since;
         self.armed(rules, now)
     }
 }

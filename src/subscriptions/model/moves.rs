@@ -240,6 +240,19 @@ impl Subscription {
         Ok(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.trial_extended"], bill: None })
     }
 
+    /// Who collects tried, and could not: it is overdue from now on. `None` when it is no longer active, or nothing is
+    /// unpaid.
+    ///
+    /// # Errors
+    /// As [`super::period::days`].
+    pub fn collection_failed(mut self, rules: &Rules, now: Ts) -> Result<Option<Moved>> {
+        if self.state != Standing::Active || self.unpaid_since.is_none() {
+            return Ok(None);
+        }
+        self.state = Standing::PastDue;
+        Ok(Some(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.past_due"], bill: None }))
+    }
+
     /// Something was paid, or need not be: `unpaid_since` says what is left of it. What followed from it is
     /// cleared; a subscription that was suspended over the end of its period begins another, on `version`. `None`
     /// when nothing changes.

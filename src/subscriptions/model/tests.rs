@@ -420,7 +420,8 @@ impl Quick {
         if let Some(bill) = moved.bill {
             self.charged += bill.total();
             if bill.total() > 0 {
-                self.one = self.one.clone().owe(&self.rules, at(self.today)).unwrap();
+                let since = self.one.unpaid_since.unwrap_or(at(self.today));
+                self.one = self.one.clone().owe(Some(since), &self.rules, at(self.today)).unwrap();
             }
         }
         assert_eq!(self.one.next_at, self.one.due(&self.rules).unwrap(), "what is due is written down");
