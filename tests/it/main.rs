@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod billing;
 mod bounds;
 mod cluster;
 mod coherence;
@@ -33,6 +34,7 @@ mod replicas;
 mod routes;
 mod sessions;
 mod stock;
+mod stripe;
 mod sweeps;
 mod tenants;
 mod throttling;
