@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod billing;
 mod bounds;
 mod catalog;
 mod cluster;
@@ -34,6 +35,7 @@ mod replicas;
 mod routes;
 mod sessions;
 mod stock;
+mod stripe;
 mod sweeps;
 mod tenants;
 mod throttling;

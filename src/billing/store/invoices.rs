@@ -230,8 +230,10 @@ pub fn open_since(conn: &mut Conn, tenant: TenantId, subscription: SubscriptionI
         .filter(invoices::tenant_id.eq(tenant))
         .filter(invoices::subscription_id.eq(subscription))
         .filter(invoices::state.eq(State::Open))
-        .select(diesel::dsl::min(invoices::created_at))
+        .select(invoices::created_at)
+        .order(invoices::created_at.asc())
         .first(conn)
+        .optional()
         .map_err(Into::into)
 }
 
