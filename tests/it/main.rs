@@ -36,6 +36,7 @@ mod routes;
 mod sessions;
 mod stock;
 mod stripe;
+mod subscriptions;
 mod sweeps;
 mod tenants;
 mod throttling;

@@ -19,7 +19,8 @@ async fn billing(server: &Server, tenant: &Settler) -> Value {
 
 /// An invoice of one line of this kind.
 async fn charged(server: &Server, tenant: &Settler, kind: &str, price: i64) -> Value {
-    let lines = json!([{ "kind": kind, "description": format!("A {kind}"), "quantity": 1, "unit_price": price }]);
+    let lines =
+        json!([{ "kind": kind, "description": format!("A {kind}"), "quantity": 1, "unit_price": price }]);
     let body = json!({ "tenant": tenant.id, "currency": "EUR", "lines": lines });
     server.operator().post("/admin/v1/invoices", body).await.expect(201)
 }
@@ -35,11 +36,13 @@ fn now() -> i64 {
 }
 
 fn event(id: &str, kind: &str, created: i64, object: Value) -> String {
-    json!({ "id": id, "object": "event", "type": kind, "created": created, "data": { "object": object } }).to_string()
+    json!({ "id": id, "object": "event", "type": kind, "created": created, "data": { "object": object } })
+        .to_string()
 }
 
 async fn deliver(server: &Server, body: &str, signature: &str) -> Answer {
-    let request = server.nobody().request("POST", "/v1/billing/stripe/webhook").header("stripe-signature", signature);
+    let request =
+        server.nobody().request("POST", "/v1/billing/stripe/webhook").header("stripe-signature", signature);
     let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_owned());
     server.nobody().send(request).await
 }
@@ -127,7 +130,8 @@ async fn killed_after_a_call_and_before_its_record_it_goes_on_with_what_is_there
     let names = "billing.hand_over/customer/after,billing.hand_over/subscription/after";
     let mut server = stripe.collects_for(Starting::new()).failpoint(names).start();
     let acme = server.settle("Acme").await;
-    let answer = server.operator().post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
+    let answer =
+        server.operator().post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
     for step in ["customer", "subscription"] {
         server.wait_until_held(&format!("billing.hand_over/{step}/after"));
         server.kill();
@@ -229,12 +233,16 @@ async fn what_an_invoice_charges_beside_the_plan_is_charged_once() {
     })
     .await;
     let items = stripe.things("invoiceitems");
-    let mut amounts: Vec<i64> = items.iter().map(|item| item["amount"].as_str().unwrap().parse().unwrap()).collect();
+    let mut amounts: Vec<i64> =
+        items.iter().map(|item| item["amount"].as_str().unwrap().parse().unwrap()).collect();
     amounts.sort_unstable();
     assert_eq!(amounts, [-100, 50, 600]);
     let subscription = billing(&server, &acme).await["subscription"].clone();
     for item in items {
-        assert_eq!((&item["subscription"], &item["metadata"]["tenantry_invoice"]), (&subscription, &invoice["id"]));
+        assert_eq!(
+            (&item["subscription"], &item["metadata"]["tenantry_invoice"]),
+            (&subscription, &invoice["id"])
+        );
     }
     stripe.seen();
 }
@@ -242,13 +250,18 @@ async fn what_an_invoice_charges_beside_the_plan_is_charged_once() {
 #[tokio::test]
 async fn a_key_that_stripe_refuses_or_quotes_is_told_and_never_shown() {
     let stripe = Stripe::start();
-    let mut server = stripe.collects_for(Starting::new()).set("OPERATIONS__MAX_ATTEMPTS", 1).set("LOG__LEVEL", "trace").start();
+    let mut server = stripe
+        .collects_for(Starting::new())
+        .set("OPERATIONS__MAX_ATTEMPTS", 1)
+        .set("LOG__LEVEL", "trace")
+        .start();
     let acme = server.settle("Acme").await;
     let operator = server.operator();
     let mut shown = String::new();
     for manner in [Manner::BadKey, Manner::Tells] {
         stripe.next("POST /v1/customers", &[manner]);
-        let answer = operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
+        let answer =
+            operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
         let path = format!("/admin/v1/operations/{}", answer["operation"]["id"].as_str().unwrap());
         let failed = eventually("the hand-over to fail", || async {
             let found = operator.get(&path).await.expect(200);
