@@ -84,7 +84,7 @@ async fn command(who: &Client, path: &str, body: Value) -> Value {
     who.post(path, body).await.expect(200)
 }
 
-const INSERT: &str = "INSERT INTO notebooks (title) VALUES ('x')";
+const INSERT: &str = "INSERT INTO notebooks (name) SELECT 'book ' || count(*) FROM notebooks";
 
 on_each_engine! {
     async fn two_years_of_one_subscription(scene) {
