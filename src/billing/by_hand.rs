@@ -44,7 +44,8 @@ pub struct Draft {
 impl Draft {
     fn lines(&self) -> Result<Vec<Line>> {
         let mut wrong = Vec::new();
-        let mut fault = |pointer: String, detail: &str| wrong.push(FieldError { pointer, detail: detail.to_owned() });
+        let mut fault =
+            |pointer: String, detail: &str| wrong.push(FieldError { pointer, detail: detail.to_owned() });
         if !self.currency.bytes().all(|letter| letter.is_ascii_alphabetic()) {
             fault("/currency".to_owned(), "must be three letters of ISO 4217, for instance EUR");
         }
@@ -82,7 +83,12 @@ impl Draft {
 ///
 /// # Errors
 /// As [`Caller::may`]; [`Error::Invalid`]; not found; [`Error::Conflict`] for a tenant that was deleted.
-pub async fn open(app: &App, caller: &Caller, draft: Draft, attempt: Arc<Attempt>) -> Result<Answer<Invoice>> {
+pub async fn open(
+    app: &App,
+    caller: &Caller,
+    draft: Draft,
+    attempt: Arc<Attempt>,
+) -> Result<Answer<Invoice>> {
     caller.may(Verb::ManageInvoices)?;
     let lines = draft.lines()?;
     let (now, again, caller) = (app.clock.now(), app.clone(), caller.clone());

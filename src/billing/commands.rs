@@ -234,7 +234,8 @@ pub async fn hand_over(app: &App, caller: &Caller, handle: Handle) -> Result<Ope
 }
 
 fn of_plan(plan: Option<&Plan>) -> Result<Wanted> {
-    let plan = plan.ok_or_else(|| Error::conflict("unknown_plan", "the tenant's plan is not in the catalogue"))?;
+    let plan =
+        plan.ok_or_else(|| Error::conflict("unknown_plan", "the tenant's plan is not in the catalogue"))?;
     Ok(Wanted {
         plan: plan.key.clone(),
         name: plan.name.clone(),

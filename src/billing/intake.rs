@@ -139,9 +139,7 @@ fn subscription_in(
         log::append_in(conn, caller, now, NewEvent::of(account.tenant_id, "billing.status_changed", data))?;
     }
     if status == Status::Ended && unasked {
-        app.payment_news
-            .iter()
-            .try_for_each(|news| news.ended_in(conn, caller, now, account.tenant_id))?;
+        app.payment_news.iter().try_for_each(|news| news.ended_in(conn, caller, now, account.tenant_id))?;
     }
     Ok(true)
 }

@@ -26,7 +26,9 @@ static PAGES: LazyLock<std::result::Result<Environment<'static>, minijinja::Erro
 /// What the page may load: its own style, by its digest.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 });
 
 /// The day of a moment, in UTC.
@@ -59,7 +61,8 @@ pub fn html(invoice: &Invoice, issuer: &str) -> Result<String> {
         State::Paid => format!("Paid on {}", invoice.paid_at.map_or_else(String::new, day)),
         State::Void => "Void".to_owned(),
     };
-    let page = PAGES.as_ref().map_err(Error::internal)?.get_template("invoice.html").map_err(Error::internal)?;
+    let page =
+        PAGES.as_ref().map_err(Error::internal)?.get_template("invoice.html").map_err(Error::internal)?;
     page.render(context! {
         style => minijinja::Value::from_safe_string(STYLE.to_owned()),
         number => invoice.number.clone(),
@@ -110,7 +113,9 @@ mod tests {
         for invoice in [void, paid] {
             let page = html(&invoice, evil).unwrap();
             assert!(!page.contains("<script") && !page.contains("\"'&"), "{page}");
-            assert!(page.contains("&lt;script&gt;") && page.contains("1,200 JPY") && page.contains("2023-11-14"));
+            assert!(
+                page.contains("&lt;script&gt;") && page.contains("1,200 JPY") && page.contains("2023-11-14")
+            );
             assert!(page.contains(&format!("<style>{STYLE}</style>")), "the policy's digest is of this text");
         }
     }

@@ -36,7 +36,8 @@ pub fn receive_in(
         created_at: now,
     };
     store::insert_payment(conn, &payment)?;
-    let data = json!({ "payment_id": payment.id, "reference": reference, "currency": currency, "amount": amount });
+    let data =
+        json!({ "payment_id": payment.id, "reference": reference, "currency": currency, "amount": amount });
     log::append_in(conn, caller, now, NewEvent::of(tenant, "payment.received", data))?;
     Ok(true)
 }

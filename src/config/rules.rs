@@ -102,7 +102,11 @@ fn billing(loaded: &Loaded, reader: &mut Reader<'_>) {
     }
     let wanted = [
         ("billing.stripe.secret_key", billing.stripe.secret_key.is_none(), "sign in with"),
-        ("billing.stripe.webhook_secret", billing.stripe.webhook_secret.is_none(), "check its notifications by"),
+        (
+            "billing.stripe.webhook_secret",
+            billing.stripe.webhook_secret.is_none(),
+            "check its notifications by",
+        ),
     ];
     for (key, absent, what) in wanted {
         if absent && !reader.refused.contains(key) {

@@ -9,7 +9,8 @@ use crate::world::server::{Client, Server, Starting};
 
 fn charge(tenant: &str, currency: &str, unit_price: i64) -> Value {
     let kind = if unit_price < 0 { "credit" } else { "usage" };
-    let line = json!({ "kind": kind, "description": "Calls & more <b>", "quantity": 2, "unit_price": unit_price });
+    let line =
+        json!({ "kind": kind, "description": "Calls & more <b>", "quantity": 2, "unit_price": unit_price });
     json!({ "tenant": tenant, "currency": currency, "lines": [line] })
 }
 
@@ -83,6 +84,7 @@ on_each_engine! {
         for (filter, ids) in [
             ("?tenant=acme", vec![&first["id"]]),
             ("?state=void", vec![&second["id"]]),
+            ("?tenant=nobody", vec![]),
             ("?tenant=acme&state=open", vec![]),
         ] {
             let found = operator.get(&format!("/admin/v1/invoices{filter}")).await.expect(200);
@@ -149,9 +151,13 @@ on_each_engine! {
 async fn an_invoice_prints_as_one_page_that_loads_nothing() {
     let server = Starting::new().set("BILLING__ISSUER", "Example <Ltd>\nSome Street 1").start();
     let acme = server.settle("Acme").await;
-    let invoice = server.operator().post("/admin/v1/invoices", charge("acme", "JPY", 1_234)).await.expect(201);
+    let invoice =
+        server.operator().post("/admin/v1/invoices", charge("acme", "JPY", 1_234)).await.expect(201);
     let by_path = acme.owner.get(&format!("{}.html", own(&invoice))).await;
-    let by_header = acme.owner.send(acme.owner.request("GET", &own(&invoice)).header("accept", "text/html,*/*;q=0.8")).await;
+    let by_header = acme
+        .owner
+        .send(acme.owner.request("GET", &own(&invoice)).header("accept", "text/html,*/*;q=0.8"))
+        .await;
     let operators = server.operator().get(&format!("{}.html", path(&invoice))).await;
     for page in [&by_path, &by_header, &operators] {
         assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -160,11 +166,20 @@ async fn an_invoice_prints_as_one_page_that_loads_nothing() {
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(page.text, by_path.text);
     }
-    for shown in ["Calls &amp; more &lt;b&gt;", "2,468 JPY", "Example &lt;Ltd&gt;<br>Some Street 1", "@media print", invoice["number"].as_str().unwrap()] {
+    for shown in [
+        "Calls &amp; more &lt;b&gt;",
+        "2,468 JPY",
+        "Example &lt;Ltd&gt;<br>Some Street 1",
+        "@media print",
+        invoice["number"].as_str().unwrap(),
+    ] {
         assert!(by_path.text.contains(shown), "{shown}");
     }
-    assert!(!by_path.text.contains("<script") && !by_path.text.contains("src=") && !by_path.text.contains("http"));
-    let json = acme.owner.send(acme.owner.request("GET", &own(&invoice)).header("accept", "application/json")).await;
+    assert!(
+        !by_path.text.contains("<script") && !by_path.text.contains("src=") && !by_path.text.contains("http")
+    );
+    let json =
+        acme.owner.send(acme.owner.request("GET", &own(&invoice)).header("accept", "application/json")).await;
     assert_eq!(json.expect(200)["total"], 2_468);
 }
 
@@ -179,5 +194,8 @@ async fn the_invoices_of_a_tenant_outlive_it() {
     assert_eq!(operator.get(&path(&invoice)).await.expect(200)["customer"], "Acme");
     let found = operator.get(&format!("/admin/v1/invoices?tenant={}", acme.id)).await.expect(200);
     assert_eq!(found["data"][0]["id"], invoice["id"]);
-    assert_eq!(operator.post("/admin/v1/invoices", charge(&acme.id, "EUR", 1)).await.problem(409), "wrong_state");
+    assert_eq!(
+        operator.post("/admin/v1/invoices", charge(&acme.id, "EUR", 1)).await.problem(409),
+        "wrong_state"
+    );
 }

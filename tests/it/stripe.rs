@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tenantry::auth::Caller;
+use tenantry::billing::Wanted;
+use tenantry::catalog::model::Interval;
+use tenantry::db::{Db, Options};
+use tenantry::kernel::clock::Clock;
 
 use crate::on_each_engine;
 use crate::world::server::{Answer, Server, Settler, Starting, eventually};
@@ -19,7 +24,8 @@ async fn billing(server: &Server, tenant: &Settler) -> Value {
 
 /// An invoice of one line of this kind.
 async fn charged(server: &Server, tenant: &Settler, kind: &str, price: i64) -> Value {
-    let lines = json!([{ "kind": kind, "description": format!("A {kind}"), "quantity": 1, "unit_price": price }]);
+    let lines =
+        json!([{ "kind": kind, "description": format!("A {kind}"), "quantity": 1, "unit_price": price }]);
     let body = json!({ "tenant": tenant.id, "currency": "EUR", "lines": lines });
     server.operator().post("/admin/v1/invoices", body).await.expect(201)
 }
@@ -35,11 +41,13 @@ fn now() -> i64 {
 }
 
 fn event(id: &str, kind: &str, created: i64, object: Value) -> String {
-    json!({ "id": id, "object": "event", "type": kind, "created": created, "data": { "object": object } }).to_string()
+    json!({ "id": id, "object": "event", "type": kind, "created": created, "data": { "object": object } })
+        .to_string()
 }
 
 async fn deliver(server: &Server, body: &str, signature: &str) -> Answer {
-    let request = server.nobody().request("POST", "/v1/billing/stripe/webhook").header("stripe-signature", signature);
+    let request =
+        server.nobody().request("POST", "/v1/billing/stripe/webhook").header("stripe-signature", signature);
     let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_owned());
     server.nobody().send(request).await
 }
@@ -127,7 +135,8 @@ async fn killed_after_a_call_and_before_its_record_it_goes_on_with_what_is_there
     let names = "billing.hand_over/customer/after,billing.hand_over/subscription/after";
     let mut server = stripe.collects_for(Starting::new()).failpoint(names).start();
     let acme = server.settle("Acme").await;
-    let answer = server.operator().post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
+    let answer =
+        server.operator().post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
     for step in ["customer", "subscription"] {
         server.wait_until_held(&format!("billing.hand_over/{step}/after"));
         server.kill();
@@ -229,26 +238,108 @@ async fn what_an_invoice_charges_beside_the_plan_is_charged_once() {
     })
     .await;
     let items = stripe.things("invoiceitems");
-    let mut amounts: Vec<i64> = items.iter().map(|item| item["amount"].as_str().unwrap().parse().unwrap()).collect();
+    let mut amounts: Vec<i64> =
+        items.iter().map(|item| item["amount"].as_str().unwrap().parse().unwrap()).collect();
     amounts.sort_unstable();
     assert_eq!(amounts, [-100, 50, 600]);
     let subscription = billing(&server, &acme).await["subscription"].clone();
     for item in items {
-        assert_eq!((&item["subscription"], &item["metadata"]["tenantry_invoice"]), (&subscription, &invoice["id"]));
+        assert_eq!(
+            (&item["subscription"], &item["metadata"]["tenantry_invoice"]),
+            (&subscription, &invoice["id"])
+        );
     }
+    stripe.seen();
+}
+
+/// Hands over what a subscription would, and waits until Stripe knows.
+async fn wants(server: &Server, tenant: &Settler, wanted: &Wanted) {
+    let settings = tenantry::config::load(&server.inputs()).unwrap().settings;
+    let db = Db::open(settings.store.url.expose(), &Options::default()).await.unwrap();
+    let provider = tenantry::billing::provider::open(&settings).unwrap();
+    let (id, wanted) = (tenant.id.parse().unwrap(), wanted.clone());
+    let caller = Caller::system("test");
+    let hand_over =
+        move |conn: &mut _| provider.hand_over_in(conn, &caller, Clock::system().now(), id, wanted.clone());
+    db.write(hand_over).await.unwrap();
+    eventually("Stripe to know", || async {
+        (billing(server, tenant).await["in_step"] == true).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn trial_pause_price_and_end_reach_stripe_as_they_are_wanted() {
+    let stripe = Stripe::start();
+    let server = stripe.collects_for(Starting::new()).start();
+    let acme = server.settle("Acme").await;
+    let wanted = Wanted {
+        plan: "big".into(),
+        name: "Big".into(),
+        price: 0,
+        currency: "JPY".into(),
+        interval: Interval::Year,
+        trial_ends_at: Some("2100-01-01T00:00:00Z".parse().unwrap()),
+        cancel_at_period_end: false,
+        paused: false,
+        ended: false,
+    };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(stripe.seen().len(), 0, "who pays nothing is none of Stripe's business");
+    let wanted = Wanted { price: 500, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    let made = |at: usize| stripe.things("subscriptions")[at].clone();
+    let price = |at: usize| made(at)["items"]["data"][0]["price"].clone();
+    assert_eq!((&made(0)["trial_end"], &made(0)["status"]), (&json!("4102444800"), &json!("trialing")));
+    assert_eq!(
+        (&price(0)["unit_amount"], &price(0)["recurring"]["interval"]),
+        (&json!("500"), &json!("year"))
+    );
+    assert_eq!(billing(&server, &acme).await["status"], "trialing");
+    let wanted = Wanted { paused: true, price: 700, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(
+        (&made(0)["pause_collection"]["behavior"], &price(0)["unit_amount"]),
+        (&json!("void"), &json!("700"))
+    );
+    assert_eq!(billing(&server, &acme).await["status"], "paused");
+    let wanted = Wanted { paused: false, cancel_at_period_end: true, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(
+        (&made(0)["pause_collection"], &made(0)["cancel_at_period_end"]),
+        (&Value::Null, &json!("true"))
+    );
+    wants(&server, &acme, &Wanted { price: 0, ..wanted.clone() }).await;
+    assert_eq!(made(0)["status"], "canceled");
+    let account = billing(&server, &acme).await;
+    assert_eq!((&account["status"], &account["subscription"]), (&json!("ended"), &Value::Null));
+    let wanted = Wanted { paused: true, cancel_at_period_end: false, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(made(1)["pause_collection"]["behavior"], "void", "one that begins paused");
+    wants(&server, &acme, &Wanted { ended: true, ..wanted }).await;
+    assert_eq!((made(1)["status"].clone(), stripe.things("customers").len()), (json!("canceled"), 1));
+    // The last usage comes when there is no subscription to put it on.
+    charged(&server, &acme, "usage", 300).await;
+    let bill = eventually("an invoice of its own", || async { stripe.things("invoices").pop() }).await;
+    assert_eq!((&bill["auto_advance"], stripe.things("invoiceitems").len()), (&json!("true"), 1));
     stripe.seen();
 }
 
 #[tokio::test]
 async fn a_key_that_stripe_refuses_or_quotes_is_told_and_never_shown() {
     let stripe = Stripe::start();
-    let mut server = stripe.collects_for(Starting::new()).set("OPERATIONS__MAX_ATTEMPTS", 1).set("LOG__LEVEL", "trace").start();
+    let mut server = stripe
+        .collects_for(Starting::new())
+        .set("OPERATIONS__MAX_ATTEMPTS", 1)
+        .set("LOG__LEVEL", "trace")
+        .start();
     let acme = server.settle("Acme").await;
     let operator = server.operator();
     let mut shown = String::new();
     for manner in [Manner::BadKey, Manner::Tells] {
         stripe.next("POST /v1/customers", &[manner]);
-        let answer = operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
+        let answer =
+            operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
         let path = format!("/admin/v1/operations/{}", answer["operation"]["id"].as_str().unwrap());
         let failed = eventually("the hand-over to fail", || async {
             let found = operator.get(&path).await.expect(200);

@@ -20,7 +20,12 @@ use crate::kernel::page::{Page, PageRequest};
 
 /// Registers the endpoints.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(one).configure(admin::routes).configure(by_hand::routes).configure(webhook::routes);
+    config
+        .service(list)
+        .service(one)
+        .configure(admin::routes)
+        .configure(by_hand::routes)
+        .configure(webhook::routes);
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -36,9 +36,9 @@ pub(super) fn asked(segment: &str, request: &HttpRequest) -> Result<(InvoiceId, 
 fn liked(request: &HttpRequest) -> Wish {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let weight = |kind: &str| {
-        let part = accept.split(',').find(|part| {
-            part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(kind))
-        })?;
+        let part = accept
+            .split(',')
+            .find(|part| part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(kind)))?;
         let q = part.split(';').filter_map(|pair| pair.trim().strip_prefix("q=")).next();
         Some(q.map_or(1.0, |q| q.trim().parse::<f32>().unwrap_or(0.0)))
     };

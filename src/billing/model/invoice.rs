@@ -134,7 +134,8 @@ pub struct Invoice {
 fn sum<'a>(lines: impl Iterator<Item = &'a Line>) -> Result<i64> {
     let mut total = 0i64;
     for line in lines {
-        total = total.checked_add(line.amount).ok_or_else(|| Error::internal("an invoice's total overflows"))?;
+        total =
+            total.checked_add(line.amount).ok_or_else(|| Error::internal("an invoice's total overflows"))?;
     }
     Ok(total)
 }

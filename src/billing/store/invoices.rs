@@ -122,7 +122,8 @@ fn contended(error: diesel::result::Error) -> Error {
 /// # Errors
 /// The store's; [`Error::Unavailable`] (run again) when another transaction took the year's first.
 pub fn next_number(conn: &mut Conn, year: i32) -> Result<i64> {
-    let raised = diesel::update(numbers::table.find(year)).set(numbers::last.eq(numbers::last + 1)).execute(conn)?;
+    let raised =
+        diesel::update(numbers::table.find(year)).set(numbers::last.eq(numbers::last + 1)).execute(conn)?;
     if raised == 0 {
         diesel::insert_into(numbers::table)
             .values((numbers::year.eq(year), numbers::last.eq(1i64)))
@@ -164,11 +165,10 @@ pub fn insert(conn: &mut Conn, invoice: &Invoice) -> Result<()> {
 pub fn save(conn: &mut Conn, invoice: &mut Invoice) -> Result<()> {
     let read_at = invoice.rev;
     invoice.rev += 1;
-    let rows = diesel::update(
-        invoices::table.filter(invoices::id.eq(invoice.id)).filter(invoices::rev.eq(read_at)),
-    )
-    .set(Row::of(invoice))
-    .execute(conn)?;
+    let rows =
+        diesel::update(invoices::table.filter(invoices::id.eq(invoice.id)).filter(invoices::rev.eq(read_at)))
+            .set(Row::of(invoice))
+            .execute(conn)?;
     if rows == 1 { Ok(()) } else { Err(Error::PreconditionFailed) }
 }
 
@@ -247,10 +247,8 @@ pub fn page(conn: &mut Conn, filter: &Filter, request: PageRequest) -> Result<Pa
         query = query
             .filter(invoices::created_at.lt(at).or(invoices::created_at.eq(at).and(invoices::id.lt(id))));
     }
-    let rows: Vec<Row> = query
-        .order((invoices::created_at.desc(), invoices::id.desc()))
-        .limit(request.fetch())
-        .load(conn)?;
+    let rows: Vec<Row> =
+        query.order((invoices::created_at.desc(), invoices::id.desc())).limit(request.fetch()).load(conn)?;
     let all = with_lines(conn, rows)?;
     Ok(Page::cut(all, request, |invoice: &Invoice| (invoice.created_at, invoice.id.uuid())))
 }

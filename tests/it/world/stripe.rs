@@ -185,16 +185,24 @@ fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let (status, extra, answer) = match manner {
         Some(Manner::HangsUp) => return Ok(()),
         Some(Manner::Fails) => (500, String::new(), error("api_error", "", "An error occurred")),
-        Some(Manner::TooMany(seconds)) => {
-            (429, format!("Retry-After: {seconds}\r\n"), error("invalid_request_error", "rate_limit", "Slow down"))
+        Some(Manner::TooMany(seconds)) => (
+            429,
+            format!("Retry-After: {seconds}\r\n"),
+            error("invalid_request_error", "rate_limit", "Slow down"),
+        ),
+        Some(Manner::Tells) => (
+            400,
+            String::new(),
+            error("invalid_request_error", "parameter_invalid", &format!("No such {KEY}")),
+        ),
+        Some(Manner::BadKey) => (
+            401,
+            String::new(),
+            error("invalid_request_error", "", &format!("Invalid API Key provided: {KEY}")),
+        ),
+        _ if !faults.is_empty() => {
+            (400, String::new(), error("invalid_request_error", "", &faults.join("; ")))
         }
-        Some(Manner::Tells) => {
-            (400, String::new(), error("invalid_request_error", "parameter_invalid", &format!("No such {KEY}")))
-        }
-        Some(Manner::BadKey) => {
-            (401, String::new(), error("invalid_request_error", "", &format!("Invalid API Key provided: {KEY}")))
-        }
-        _ if !faults.is_empty() => (400, String::new(), error("invalid_request_error", "", &faults.join("; "))),
         _ => held.kept_or(&once, &fields, |state| match manner {
             Some(Manner::FailsForGood) => (500, error("api_error", "", "An error occurred")),
             _ => state.act(&method, path, &fields),
@@ -227,7 +235,15 @@ impl State {
     ) -> (u16, String, Value) {
         if let Some((before, status, answer)) = once.as_ref().and_then(|key| self.kept.get(key)) {
             if before != fields {
-                return (400, String::new(), error("idempotency_error", "", "Keys for idempotent requests can only be used with the same parameters"));
+                return (
+                    400,
+                    String::new(),
+                    error(
+                        "idempotency_error",
+                        "",
+                        "Keys for idempotent requests can only be used with the same parameters",
+                    ),
+                );
             }
             return (*status, "Idempotent-Replayed: true\r\n".to_owned(), answer.clone());
         }
@@ -244,7 +260,9 @@ impl State {
     }
 
     fn act(&mut self, method: &str, path: &str, fields: &BTreeMap<String, String>) -> (u16, Value) {
-        let missing = |what: &str| (404, error("invalid_request_error", "resource_missing", &format!("No such {what}")));
+        let missing = |what: &str| {
+            (404, error("invalid_request_error", "resource_missing", &format!("No such {what}")))
+        };
         let mut thing = nested(fields);
         let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         match (method, parts.as_slice()) {
@@ -252,7 +270,9 @@ impl State {
                 let all = self.things.get(*kind).cloned().unwrap_or_default();
                 let mut fitting: Vec<Value> = all
                     .into_iter()
-                    .filter(|one| fields.get("customer").is_none_or(|wanted| one["customer"] == json!(wanted)))
+                    .filter(|one| {
+                        fields.get("customer").is_none_or(|wanted| one["customer"] == json!(wanted))
+                    })
                     .rev()
                     .collect();
                 if let Some(after) = fields.get("starting_after") {
@@ -268,19 +288,31 @@ impl State {
             ("POST", ["invoiceitems"]) => self.keep("invoiceitems", "ii", thing),
             ("POST", ["invoices"]) => self.keep("invoices", "in", thing),
             ("POST", ["products"]) => {
-                if self.things.get("products").is_some_and(|all| all.iter().any(|one| one["id"] == thing["id"])) {
-                    return (400, error("invalid_request_error", "resource_already_exists", "Product already exists."));
+                if self
+                    .things
+                    .get("products")
+                    .is_some_and(|all| all.iter().any(|one| one["id"] == thing["id"]))
+                {
+                    return (
+                        400,
+                        error("invalid_request_error", "resource_already_exists", "Product already exists."),
+                    );
                 }
                 self.keep("products", "prod", thing)
             }
             ("POST", ["subscriptions"]) => {
-                let known = |kind: &str, id: &Value| self.things.get(kind).is_some_and(|all| all.iter().any(|one| one["id"] == *id));
+                let known = |kind: &str, id: &Value| {
+                    self.things.get(kind).is_some_and(|all| all.iter().any(|one| one["id"] == *id))
+                };
                 let item = thing["items"]["0"].clone();
-                if !known("customers", &thing["customer"]) || !known("products", &item["price_data"]["product"]) {
+                if !known("customers", &thing["customer"])
+                    || !known("products", &item["price_data"]["product"])
+                {
                     return missing("customer or product");
                 }
                 let id = self.mint("si");
-                thing["items"] = json!({ "object": "list", "data": [{ "id": id, "price": item["price_data"] }] });
+                thing["items"] =
+                    json!({ "object": "list", "data": [{ "id": id, "price": item["price_data"] }] });
                 thing["status"] = json!(if thing.get("trial_end").is_some() { "trialing" } else { "active" });
                 thing["pause_collection"] = Value::Null;
                 self.keep("subscriptions", "sub", thing)
@@ -349,7 +381,8 @@ fn faults(
         None => out.push("Stripe has no such call among those we hold".to_owned()),
     }
     let header = |name: &str| headers.get(name).map_or("", String::as_str);
-    for (name, wanted) in [("authorization", format!("Bearer {KEY}")), ("stripe-version", VERSION.to_owned())] {
+    for (name, wanted) in [("authorization", format!("Bearer {KEY}")), ("stripe-version", VERSION.to_owned())]
+    {
         if header(name) != wanted {
             out.push(format!("{name} is not as it must be"));
         }
@@ -402,7 +435,11 @@ fn misfits(shape: &Value, value: &Value, at: &str, out: &mut Vec<String>) {
                 }
             }
             let needed = shape.keys().filter_map(|name| name.strip_suffix('!'));
-            out.extend(needed.filter(|name| !fields.contains_key(*name)).map(|name| format!("{at}/{name} is missing")));
+            out.extend(
+                needed
+                    .filter(|name| !fields.contains_key(*name))
+                    .map(|name| format!("{at}/{name} is missing")),
+            );
         }
         _ if emptied => {}
         _ => out.push(format!("{at} has the wrong shape")),
@@ -419,10 +456,19 @@ fn a_request_that_stripe_would_refuse_is_seen() {
         misfits(shape, &nested(&fields), "", &mut out);
         out
     };
-    let good = [("customer", "cus_1"), ("items[0][price]", "price_1"), ("metadata[a]", "b"), ("proration_behavior", "none")];
+    let good = [
+        ("customer", "cus_1"),
+        ("items[0][price]", "price_1"),
+        ("metadata[a]", "b"),
+        ("proration_behavior", "none"),
+    ];
     assert_eq!(found(&good), Vec::<String>::new());
     assert_eq!(found(&[("custmer", "cus_1")]), ["/custmer is unknown"]);
     assert_eq!(found(&[("proration_behavior", "never")]), ["/proration_behavior is none of the words"]);
-    assert_eq!(found(&[("items[0][price_data][currency]", "eur")]).len(), 2, "product and recurring are missing");
+    assert_eq!(
+        found(&[("items[0][price_data][currency]", "eur")]).len(),
+        2,
+        "product and recurring are missing"
+    );
     assert_eq!(found(&[("customer[id]", "x")]), ["/customer has the wrong shape"]);
 }

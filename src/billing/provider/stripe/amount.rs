@@ -21,7 +21,8 @@ fn digits(currency: &str) -> u32 {
 /// [`Error::Refused`] for an amount that Stripe cannot charge.
 pub(super) fn to_stripe(amount: i64, currency: &str) -> Result<i64> {
     let (ours, theirs) = (exponent(currency), digits(currency));
-    let refuse = || Error::refused(GIVEN_UP, format!("Stripe cannot charge {amount} minor units of {currency}"));
+    let refuse =
+        || Error::refused(GIVEN_UP, format!("Stripe cannot charge {amount} minor units of {currency}"));
     let scaled = scale(amount, ours, theirs).ok_or_else(refuse)?;
     if theirs == 3 && scaled % 10 != 0 { Err(refuse()) } else { Ok(scaled) }
 }
@@ -39,11 +40,7 @@ pub(super) fn from_stripe(amount: i64, currency: &str) -> Result<i64> {
 
 fn scale(amount: i64, from: u32, to: u32) -> Option<i64> {
     let factor = 10i64.checked_pow(from.abs_diff(to))?;
-    if to >= from {
-        amount.checked_mul(factor)
-    } else {
-        (amount % factor == 0).then(|| amount / factor)
-    }
+    if to >= from { amount.checked_mul(factor) } else { (amount % factor == 0).then(|| amount / factor) }
 }
 
 #[cfg(test)]
@@ -52,9 +49,14 @@ mod tests {
 
     #[test]
     fn the_odd_currencies_are_counted_as_stripe_does() {
-        for (ours, currency, theirs) in
-            [(4_900, "EUR", 4_900), (500, "JPY", 500), (5, "ISK", 500), (7, "ugx", 700), (300, "MGA", 3), (1_230, "KWD", 1_230)]
-        {
+        for (ours, currency, theirs) in [
+            (4_900, "EUR", 4_900),
+            (500, "JPY", 500),
+            (5, "ISK", 500),
+            (7, "ugx", 700),
+            (300, "MGA", 3),
+            (1_230, "KWD", 1_230),
+        ] {
             assert_eq!(to_stripe(ours, currency).unwrap(), theirs);
             assert_eq!(from_stripe(theirs, currency).unwrap(), ours);
         }

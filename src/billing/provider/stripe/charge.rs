@@ -36,7 +36,9 @@ impl Stripe {
             ));
         };
         let there = self.charged(&customer, &invoice).await?;
-        for (position, line) in invoice.extras().filter(|(position, _)| !there.contains(&position.to_string())) {
+        for (position, line) in
+            invoice.extras().filter(|(position, _)| !there.contains(&position.to_string()))
+        {
             let description: String = line.description.chars().take(DESCRIPTION).collect();
             let form = Form::new()
                 .with("customer", &customer)

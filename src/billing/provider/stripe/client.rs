@@ -131,7 +131,8 @@ impl Client {
             Ok::<_, reqwest::Error>((status, headers, response.bytes().await?))
         };
         let answered = answered.await;
-        let outcome = answered.as_ref().map_or("lost".to_owned(), |(status, _, _)| status.as_u16().to_string());
+        let outcome =
+            answered.as_ref().map_or("lost".to_owned(), |(status, _, _)| status.as_u16().to_string());
         metrics::histogram!("tenantry_stripe_call_seconds", "outcome" => outcome)
             .record(began.elapsed().as_secs_f64());
         // The URL is left out: a query may name a customer.
@@ -148,7 +149,8 @@ impl Client {
         let part = |name: &str| error.and_then(|error| error.get(name)?.as_str()).unwrap_or("").to_owned();
         match status {
             StatusCode::TOO_MANY_REQUESTS => {
-                let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                let asked =
+                    headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 let retry_after = asked.map_or(BREATHER, Duration::from_secs).min(PATIENCE);
                 Err(Error::Limited { detail: "Stripe asks us to call less often".to_owned(), retry_after })
             }

@@ -27,11 +27,18 @@ struct Data {
 /// # Errors
 /// [`Error::Malformed`] for what is no event, or one whose amount cannot be counted.
 pub(super) fn read(raw: &[u8]) -> Result<Notice> {
-    let malformed =
-        |detail: String| Error::Malformed { code: "malformed_event", detail: format!("not an event of Stripe: {detail}") };
+    let malformed = |detail: String| Error::Malformed {
+        code: "malformed_event",
+        detail: format!("not an event of Stripe: {detail}"),
+    };
     let event: Event = serde_json::from_slice(raw).map_err(|error| malformed(error.to_string()))?;
     let at = event.created.checked_mul(1_000_000).and_then(Ts::from_micros);
-    if event.id.is_empty() || event.id.len() > 255 || event.kind.len() > 255 || event.id.contains('\0') || event.kind.contains('\0') {
+    if event.id.is_empty()
+        || event.id.len() > 255
+        || event.kind.len() > 255
+        || event.id.contains('\0')
+        || event.kind.contains('\0')
+    {
         return Err(malformed("its id or type is no short text".to_owned()));
     }
     let news = news(&event.kind, &event.data.object)?;
@@ -62,9 +69,7 @@ fn news(kind: &str, object: &Value) -> Result<News> {
                 None => News::Other,
             }
         }
-        "customer.subscription.deleted" => {
-            News::Subscription { customer, reference, status: Status::Ended }
-        }
+        "customer.subscription.deleted" => News::Subscription { customer, reference, status: Status::Ended },
         _ => News::Other,
     })
 }
@@ -88,14 +93,23 @@ mod tests {
     use serde_json::json;
 
     fn told(kind: &str, object: Value) -> News {
-        let event = json!({ "id": "evt_1", "type": kind, "created": 1_700_000_000, "data": { "object": object } });
+        let event =
+            json!({ "id": "evt_1", "type": kind, "created": 1_700_000_000, "data": { "object": object } });
         read(event.to_string().as_bytes()).unwrap().news
     }
 
     #[test]
     fn events_are_read_and_unknown_ones_passed_over() {
-        let paid = told("invoice.paid", json!({ "id": "in_1", "customer": "cus_1", "currency": "isk", "amount_paid": 500 }));
-        let expected = News::Paid { customer: "cus_1".into(), reference: "in_1".into(), currency: "isk".into(), amount: 5 };
+        let paid = told(
+            "invoice.paid",
+            json!({ "id": "in_1", "customer": "cus_1", "currency": "isk", "amount_paid": 500 }),
+        );
+        let expected = News::Paid {
+            customer: "cus_1".into(),
+            reference: "in_1".into(),
+            currency: "isk".into(),
+            amount: 5,
+        };
         assert_eq!(paid, expected);
         let expanded = told("invoice.payment_failed", json!({ "id": "in_1", "customer": { "id": "cus_1" } }));
         assert_eq!(expanded, News::Failed { customer: "cus_1".into(), reference: "in_1".into() });
@@ -106,7 +120,8 @@ mod tests {
             ("incomplete_expired", json!({}), Some(Status::Ended)),
             ("brand_new", Value::Null, None),
         ] {
-            let object = json!({ "id": "sub_1", "customer": "cus_1", "status": word, "pause_collection": pause });
+            let object =
+                json!({ "id": "sub_1", "customer": "cus_1", "status": word, "pause_collection": pause });
             let expected = expected.map_or(News::Other, |status| News::Subscription {
                 customer: "cus_1".into(),
                 reference: "sub_1".into(),

@@ -62,7 +62,12 @@ impl Stripe {
     }
 
     /// Brings the subscription up to date with what is wanted, however often that changes meanwhile.
-    pub(super) async fn subscription(&self, app: &App, tenant: TenantId, operation: &Operation) -> Result<()> {
+    pub(super) async fn subscription(
+        &self,
+        app: &App,
+        tenant: TenantId,
+        operation: &Operation,
+    ) -> Result<()> {
         for _ in 0..CHANGES {
             let Some(account) = current(app, tenant, operation).await? else { return Ok(()) };
             if account.synced_rev != account.wanted_rev {
@@ -104,8 +109,14 @@ impl Stripe {
                 let gone = matches!(&answer, Answer::No { code, .. } if code == "resource_missing");
                 if gone {
                     // It ended there: the next look makes another.
-                    change(app, tenant, |account| (account.subscription_ref, account.item_ref) = (None, None)).await?;
-                    return Err(Error::conflict("subscription_gone", "the subscription ended at Stripe; making another"));
+                    change(app, tenant, |account| {
+                        (account.subscription_ref, account.item_ref) = (None, None)
+                    })
+                    .await?;
+                    return Err(Error::conflict(
+                        "subscription_gone",
+                        "the subscription ended at Stripe; making another",
+                    ));
                 }
                 let subscription = kept(app, tenant, answer).await?;
                 learn(app, tenant, &subscription).await
@@ -157,7 +168,10 @@ impl Stripe {
                     .with(format!("metadata[{OUR_TENANT}]"), tenant)
                     .with("metadata[tenantry_plan]", &wanted.plan);
                 let form = self.collected(form);
-                let answer = self.client.post("/v1/subscriptions", &form, &key(operation, account, "subscription")).await?;
+                let answer = self
+                    .client
+                    .post("/v1/subscriptions", &form, &key(operation, account, "subscription"))
+                    .await?;
                 kept(app, tenant, answer).await?
             }
         };
@@ -174,7 +188,8 @@ impl Stripe {
 
     fn updated(&self, account: &Account, now: Ts) -> Result<Form> {
         let wanted = &account.wanted;
-        let item = account.item_ref.as_ref().ok_or_else(|| Error::internal("a subscription without an item"))?;
+        let item =
+            account.item_ref.as_ref().ok_or_else(|| Error::internal("a subscription without an item"))?;
         let form = self
             .priced(Form::new().with("items[0][id]", item), wanted)?
             .maybe("trial_end", trial_end(wanted, now))

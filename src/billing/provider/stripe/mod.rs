@@ -48,7 +48,10 @@ impl Stripe {
     /// [`Error::Refused`] without keys, or when no TLS can be had.
     pub fn open(settings: &settings::Stripe) -> Result<Self> {
         let (Some(key), Some(secret)) = (&settings.secret_key, &settings.webhook_secret) else {
-            return Err(Error::refused("stripe_keys", "Stripe needs billing.stripe.secret_key and .webhook_secret"));
+            return Err(Error::refused(
+                "stripe_keys",
+                "Stripe needs billing.stripe.secret_key and .webhook_secret",
+            ));
         };
         Ok(Self {
             client: Client::open(settings, key.clone())?,
@@ -108,7 +111,8 @@ impl Provider for Stripe {
 
     fn run<'a>(&'a self, app: &'a App, operation: &'a Operation, step: &'a str) -> Running<'a> {
         Box::pin(async move {
-            let tenant = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
+            let tenant =
+                operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
             match (operation.kind.as_str(), step) {
                 (HAND_OVER_OPERATION, "customer") => self.customer(app, tenant, operation).await,
                 (HAND_OVER_OPERATION, _) => self.subscription(app, tenant, operation).await,

@@ -29,7 +29,9 @@ pub(super) fn check(secret: &str, header: Option<&str>, raw: &[u8], now: Ts) -> 
             _ => {}
         }
     }
-    let [time] = times.as_slice() else { return bad("bad_signature", "the Stripe-Signature header has no one time") };
+    let [time] = times.as_slice() else {
+        return bad("bad_signature", "the Stripe-Signature header has no one time");
+    };
     let Ok(seconds) = time.parse::<i64>() else {
         return bad("bad_signature", "the Stripe-Signature header has no time");
     };
@@ -41,9 +43,8 @@ pub(super) fn check(secret: &str, header: Option<&str>, raw: &[u8], now: Ts) -> 
     mac.update(raw);
     let wanted: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     // Every one is compared, in the same time whatever it is.
-    let good = signatures
-        .iter()
-        .fold(false, |good, one| good | bool::from(one.as_bytes().ct_eq(wanted.as_bytes())));
+    let good =
+        signatures.iter().fold(false, |good, one| good | bool::from(one.as_bytes().ct_eq(wanted.as_bytes())));
     if !good {
         return bad("bad_signature", "no signature is of billing.stripe.webhook_secret");
     }
@@ -86,7 +87,13 @@ mod tests {
         let other = sign("whsec_other", "1700000000", BODY);
         for (header, now, expected) in [
             (format!("t=1700000000,v1={good}"), 1_700_000_000, "good"),
-            (format!("t=1700000000, v1={good}, v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"), 1_700_000_300, "good"),
+            (
+                format!(
+                    "t=1700000000, v1={good}, v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"
+                ),
+                1_700_000_300,
+                "good",
+            ),
             (format!("t=1700000000,v1={other},v1={good}"), 1_699_999_700, "good"),
             (format!("t=1700000000,v1={good}"), 1_700_000_301, "signature_expired"),
             (format!("t=1700000000,v1={good}"), 1_699_999_699, "signature_expired"),
