@@ -4,15 +4,15 @@ use super::model::{AccountView, Invoice};
 use super::store::{self, Filter};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::InvoiceId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenants::{self, Handle};
 
-/// A page of invoices, newest first; of one tenant when it is named.
+/// A page of invoices, newest first; of one tenant when it is named, none when there is no such tenant.
 ///
 /// # Errors
-/// As [`Caller::may`]; not found for a tenant that is not there.
+/// As [`Caller::may`].
 pub async fn list(
     app: &App,
     caller: &Caller,
@@ -23,9 +23,32 @@ pub async fn list(
     caller.may(Verb::ReadInvoices)?;
     app.db
         .read(move |conn| {
-            if let Some(handle) = tenant {
-                filter.tenant = Some(tenants::get_in(conn, &handle)?.id);
+            match tenant.map(|handle| tenants::get_in(conn, &handle)) {
+                Some(Ok(tenant)) => filter.tenant = Some(tenant.id),
+                Some(Err(Error::NotFound(_))) => return Ok(Page { data: Vec::new(), next_cursor: None }),
+                Some(Err(error)) => return Err(error),
+                None => {}
             }
+            store::page(conn, &filter, request)
+        })
+        .await
+}
+
+/// A page of a tenant's invoices, newest first.
+///
+/// # Errors
+/// As [`Caller::may`]; not found for a tenant that is not there.
+pub async fn list_of(
+    app: &App,
+    caller: &Caller,
+    tenant: Handle,
+    mut filter: Filter,
+    request: PageRequest,
+) -> Result<Page<Invoice>> {
+    caller.may(Verb::ReadInvoices)?;
+    app.db
+        .read(move |conn| {
+            filter.tenant = Some(tenants::get_in(conn, &tenant)?.id);
             store::page(conn, &filter, request)
         })
         .await

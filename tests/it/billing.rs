@@ -84,6 +84,7 @@ on_each_engine! {
         for (filter, ids) in [
             ("?tenant=acme", vec![&first["id"]]),
             ("?state=void", vec![&second["id"]]),
+            ("?tenant=nobody", vec![]),
             ("?tenant=acme&state=open", vec![]),
         ] {
             let found = operator.get(&format!("/admin/v1/invoices{filter}")).await.expect(200);

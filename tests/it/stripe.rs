@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tenantry::auth::Caller;
+use tenantry::billing::Wanted;
+use tenantry::catalog::model::Interval;
+use tenantry::db::{Db, Options};
+use tenantry::kernel::clock::Clock;
 
 use crate::on_each_engine;
 use crate::world::server::{Answer, Server, Settler, Starting, eventually};
@@ -244,6 +249,79 @@ async fn what_an_invoice_charges_beside_the_plan_is_charged_once() {
             (&subscription, &invoice["id"])
         );
     }
+    stripe.seen();
+}
+
+/// Hands over what a subscription would, and waits until Stripe knows.
+async fn wants(server: &Server, tenant: &Settler, wanted: &Wanted) {
+    let settings = tenantry::config::load(&server.inputs()).unwrap().settings;
+    let db = Db::open(settings.store.url.expose(), &Options::default()).await.unwrap();
+    let provider = tenantry::billing::provider::open(&settings).unwrap();
+    let (id, wanted) = (tenant.id.parse().unwrap(), wanted.clone());
+    let caller = Caller::system("test");
+    let hand_over =
+        move |conn: &mut _| provider.hand_over_in(conn, &caller, Clock::system().now(), id, wanted.clone());
+    db.write(hand_over).await.unwrap();
+    eventually("Stripe to know", || async {
+        (billing(server, tenant).await["in_step"] == true).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn trial_pause_price_and_end_reach_stripe_as_they_are_wanted() {
+    let stripe = Stripe::start();
+    let server = stripe.collects_for(Starting::new()).start();
+    let acme = server.settle("Acme").await;
+    let wanted = Wanted {
+        plan: "big".into(),
+        name: "Big".into(),
+        price: 0,
+        currency: "JPY".into(),
+        interval: Interval::Year,
+        trial_ends_at: Some("2100-01-01T00:00:00Z".parse().unwrap()),
+        cancel_at_period_end: false,
+        paused: false,
+        ended: false,
+    };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(stripe.seen().len(), 0, "who pays nothing is none of Stripe's business");
+    let wanted = Wanted { price: 500, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    let made = |at: usize| stripe.things("subscriptions")[at].clone();
+    let price = |at: usize| made(at)["items"]["data"][0]["price"].clone();
+    assert_eq!((&made(0)["trial_end"], &made(0)["status"]), (&json!("4102444800"), &json!("trialing")));
+    assert_eq!(
+        (&price(0)["unit_amount"], &price(0)["recurring"]["interval"]),
+        (&json!("500"), &json!("year"))
+    );
+    assert_eq!(billing(&server, &acme).await["status"], "trialing");
+    let wanted = Wanted { paused: true, price: 700, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(
+        (&made(0)["pause_collection"]["behavior"], &price(0)["unit_amount"]),
+        (&json!("void"), &json!("700"))
+    );
+    assert_eq!(billing(&server, &acme).await["status"], "paused");
+    let wanted = Wanted { paused: false, cancel_at_period_end: true, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(
+        (&made(0)["pause_collection"], &made(0)["cancel_at_period_end"]),
+        (&Value::Null, &json!("true"))
+    );
+    wants(&server, &acme, &Wanted { price: 0, ..wanted.clone() }).await;
+    assert_eq!(made(0)["status"], "canceled");
+    let account = billing(&server, &acme).await;
+    assert_eq!((&account["status"], &account["subscription"]), (&json!("ended"), &Value::Null));
+    let wanted = Wanted { paused: true, cancel_at_period_end: false, ..wanted };
+    wants(&server, &acme, &wanted).await;
+    assert_eq!(made(1)["pause_collection"]["behavior"], "void", "one that begins paused");
+    wants(&server, &acme, &Wanted { ended: true, ..wanted }).await;
+    assert_eq!((made(1)["status"].clone(), stripe.things("customers").len()), (json!("canceled"), 1));
+    // The last usage comes when there is no subscription to put it on.
+    charged(&server, &acme, "usage", 300).await;
+    let bill = eventually("an invoice of its own", || async { stripe.things("invoices").pop() }).await;
+    assert_eq!((&bill["auto_advance"], stripe.things("invoiceitems").len()), (&json!("true"), 1));
     stripe.seen();
 }
 

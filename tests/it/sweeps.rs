@@ -114,6 +114,9 @@ impl Route {
                 let wanted = fields.iter().filter(|(name, _)| whole || required.contains(&json!(name)));
                 Value::Object(wanted.map(|(name, of)| (name.clone(), self.example(of, whole))).collect())
             }
+            "array" if schema["minItems"].as_u64().is_some_and(|least| least > 0) => {
+                json!([self.example(&schema["items"], whole)])
+            }
             "array" => json!([]),
             "integer" | "number" => json!(1),
             "boolean" => json!(true),
@@ -121,6 +124,7 @@ impl Route {
                 let prefix = schema["pattern"].as_str().unwrap().trim_start_matches('^').split('[').next();
                 json!(format!("{}01h455vb4pex5vsknk084sn02q", prefix.unwrap()))
             }
+            _ if schema["maxLength"] == 3 => json!("EUR"),
             _ if schema["format"] == "date-time" => json!("2100-01-01T00:00:00Z"),
             _ => json!("ada@example.com"),
         }

@@ -71,8 +71,8 @@ async fn list_of_tenant(
     let params = params.0;
     let request = PageRequest::parse(params.limit, params.cursor.as_deref())?;
     let filter = Filter { tenant: None, state: params.state };
-    let tenant = Some(Handle::parse(&tenant));
-    Ok(web::Json(queries::list(&app, &caller, tenant, filter, request).await?))
+    let tenant = Handle::parse(&tenant);
+    Ok(web::Json(queries::list_of(&app, &caller, tenant, filter, request).await?))
 }
 
 /// Reads an invoice: as JSON, or as a page that prints well with `Accept: text/html` or `.html` behind the id.
