@@ -151,15 +151,7 @@ pub async fn run(args: PlanArgs, inputs: &Inputs, out: &Out) -> Outcome {
             });
             out.say(Table::new(["VERSION", "SINCE", "TENANTS", "ID"], rows).text(out.out))
         }
-        PlanCommand::Reload { dry_run } => {
-            let answer =
-                api.post(&["admin", "v1", "plans", "reload"], Some(json!({ "dry_run": dry_run }))).await?;
-            if out.json {
-                return out.document(&answer);
-            }
-            let Reloaded { diff } = views::read(&answer)?;
-            out.say(told(&diff, out))
-        }
+        PlanCommand::Reload { dry_run } => reload(&api, out, dry_run).await,
         PlanCommand::Move { plan, tenant, wait } => {
             let body = match &tenant {
                 Some(tenant) => json!({ "tenant": tenant }),
@@ -183,6 +175,23 @@ pub async fn run(args: PlanArgs, inputs: &Inputs, out: &Out) -> Outcome {
             }
         }
     }
+}
+
+/// Shows what loading the server's plans file as it is now would change.
+///
+/// # Errors
+/// As [`Api::get`].
+pub async fn preview(remote: &Remote, inputs: &Inputs, out: &Out) -> Outcome {
+    reload(&Api::new(target::find(remote, inputs)?)?, out, true).await
+}
+
+async fn reload(api: &Api, out: &Out, dry_run: bool) -> Outcome {
+    let answer = api.post(&["admin", "v1", "plans", "reload"], Some(json!({ "dry_run": dry_run }))).await?;
+    if out.json {
+        return out.document(&answer);
+    }
+    let Reloaded { diff } = views::read(&answer)?;
+    out.say(told(&diff, out))
 }
 
 fn price(it: &Plan) -> String {

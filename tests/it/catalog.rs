@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::on_each_engine;
 use crate::world::postgres::Pg;
-use crate::world::server::{Server, Starting, eventually};
+use crate::world::server::{OPERATOR_KEY, Server, Starting, eventually};
 
 /// Two plans; the free one with so many API keys.
 fn plans(keys: u32) -> String {
@@ -165,4 +165,36 @@ async fn a_load_on_one_replica_is_sold_by_the_other() {
         (public["data"][0]["version"] == 2).then_some(())
     })
     .await;
+}
+
+/// What a command says, when it is done.
+#[track_caller]
+fn says(server: &Server, line: &str, parts: &[&str]) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.args(line.split_whitespace()).env_clear().current_dir(server.data_dir());
+    command.env("TENANTRY_SERVER_URL", &server.url).env("TENANTRY_OPERATOR_KEY", OPERATOR_KEY);
+    let done = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{line}: {err}");
+    parts.iter().for_each(|part| assert!(out.contains(part), "{line}: no {part} in\n{out}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_and_subscriptions_on_the_command_line() {
+    let server = Starting::new().file("plans.toml", &plans(2)).set("PLANS__FILE", "plans.toml").start();
+    server.settle("Acme").await;
+    says(&server, "plan list", &["free", "sold", "4900 EUR (minor units) a month"]);
+    says(&server, "plan show free", &["Free (free), free of charge", "VERSION"]);
+    says(&server, "config diff --running", &["no difference in 2 plans"]);
+    server.write("plans.toml", &plans(3));
+    for line in ["plan reload --dry-run", "config diff --running", "plan reload"] {
+        says(&server, line, &["~ free (from version 1)", "limits.api_keys: 2 -> 3"]);
+    }
+    says(&server, "plan move free --tenant acme", &["Moved."]);
+    says(&server, "plan move free --wait", &[]);
+    says(&server, "tenant subscription acme", &["free (version 2)", "active", "free of charge"]);
+    says(&server, "tenant subscription acme change pro", &["pro (version 1)", "unpaid since"]);
+    says(&server, "tenant subscription acme cancel", &["ends"]);
+    says(&server, "tenant subscription acme resume", &["active"]);
+    says(&server, "tenant subscription acme change free", &["then", "free at"]);
 }
