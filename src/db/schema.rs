@@ -162,6 +162,16 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    key_uses (key_id) {
+        key_id -> SqlId,
+        used_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     keys (id) {
         id -> SqlId,
         kind -> Text,
@@ -181,7 +191,6 @@ diesel::table! {
         rate_per_s -> Nullable<Integer>,
         rate_burst -> Nullable<Integer>,
         disabled_at -> Nullable<SqlTs>,
-        last_used_at -> Nullable<SqlTs>,
         successor_id -> Nullable<SqlId>,
     }
 }
@@ -360,6 +369,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(key_uses -> keys (key_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     events,
     operations,
@@ -371,6 +382,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     signing_keys,
     keys,
+    key_uses,
     signups,
     sessions,
     refresh_tokens,

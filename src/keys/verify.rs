@@ -8,7 +8,7 @@ use super::hot::HotKey;
 use super::model::Standing;
 use crate::app::App;
 use crate::auth::scope::{Scope, Scopes};
-use crate::auth::secret_key::{self, KeyKind};
+use crate::auth::secret_key::{self, Environment, KeyKind};
 use crate::auth::{Caller, Verb};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -81,6 +81,8 @@ pub struct Verification {
     #[schema(value_type = Option<String>)]
     #[serde(serialize_with = "plan")]
     plan: Option<Arc<Resident>>,
+    /// What the key is for.
+    pub environment: Option<Environment>,
     /// What the key may do.
     #[schema(value_type = Option<BTreeSet<Scope>>)]
     pub scopes: Option<Scopes>,
@@ -105,6 +107,7 @@ impl Verification {
             tenant_id: None,
             tenant_slug: None,
             plan: None,
+            environment: None,
             scopes: None,
             rate_limit: None,
         }
@@ -118,7 +121,7 @@ fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Opti
         Standing::Disabled => Some(VerifyCode::Disabled),
         Standing::Expired => Some(VerifyCode::Expired),
         Standing::Good if resident.state != State::Active => Some(VerifyCode::TenantSuspended),
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
+        Standing::Good if !needed.iter().all(|scope| key.scopes().contains(scope)) => {
             Some(VerifyCode::InsufficientScope)
         }
         Standing::Good => None,
@@ -162,7 +165,7 @@ pub async fn verify(
         None => VerifyCode::Valid,
     };
     if code == VerifyCode::Valid {
-        app.uses.note(id, now);
+        app.uses.note(id, &key, now);
     }
     Ok(Verification {
         valid: code == VerifyCode::Valid,
@@ -171,7 +174,8 @@ pub async fn verify(
         tenant_id: Some(tenant),
         tenant_slug: Some(Arc::clone(&resident)),
         plan: Some(resident),
-        scopes: Some(key.scopes),
+        environment: secret_key::environment(text),
+        scopes: Some(key.scopes()),
         rate_limit: taken.tighter().map(RateLimitState::from),
     })
 }
