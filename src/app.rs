@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::catalog::Catalogue;
+use crate::billing::{PaymentNews, Provider};
+use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -47,8 +48,14 @@ pub struct Parts {
     pub settings: Settings,
     /// Every effective key with where its value came from, secrets redacted.
     pub provenance: Vec<Entry>,
-    /// The plans.
-    pub catalogue: Catalogue,
+    /// The plans that are sold, and every edition that somebody holds.
+    pub catalogue: Shelf,
+    /// Where they are read from.
+    pub plans_source: Source,
+    /// Who collects what invoices say.
+    pub billing: Box<dyn Provider>,
+    /// Who wants to know of payments.
+    pub payment_news: Vec<Arc<dyn PaymentNews>>,
     /// The control store.
     pub db: Db,
     /// The present.
@@ -79,6 +86,8 @@ pub struct Parts {
     pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
+    /// Tells the clockwork of subscriptions that what is due next has changed.
+    pub subscriptions_due: Notify,
     /// Tells the stock keeper that a placement was taken.
     pub stock_taken: Notify,
     /// Requests with an idempotency key that are at work.
@@ -147,6 +156,14 @@ impl App {
         Ok(keys::count_good_admins_in(conn, now)? + identity::count_good_admins_in(conn)?)
     }
 
+    /// The address of a tenant's owner, for mail about its account.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn owner_email_in(&self, conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> {
+        identity::owner_email_in(conn, tenant)
+    }
+
     /// The names of the steps that remove a tenant.
     ///
     /// # Errors
@@ -185,6 +202,11 @@ impl Listener for Forgetter {
             }
             if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.signed_in.forget_session(session).await;
+            }
+            if notice.kind == "catalogue.loaded"
+                && let Err(error) = self.0.catalogue.reload(&self.0.db).await
+            {
+                tracing::warn!(error = %error, "the catalogue could not be read again");
             }
             if notice.kind.starts_with("signing_key.")
                 && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await

@@ -4,6 +4,7 @@
 //! the capabilities on it, and the files that know them all (`app`, `server`, `cli`).
 pub mod app;
 pub mod auth;
+pub mod billing;
 pub mod catalog;
 pub mod cli;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod onboarding;
 pub mod operations;
 pub mod placement;
 pub mod server;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod tenants;
 pub mod work;

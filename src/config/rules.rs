@@ -6,7 +6,7 @@ use std::path::Path;
 use super::load::Loaded;
 use super::problem::{Fault, Problem, nearest, one_of};
 use super::reading::Reader;
-use super::settings::MailTransport;
+use super::settings::{BillingProvider, MailTransport};
 use super::url::{Engine, SmtpUrl};
 use crate::kernel::isolation::Isolation;
 
@@ -32,7 +32,9 @@ pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     clusters(loaded, reader);
     tls(loaded, reader, TLS);
     mail(loaded, reader);
+    billing(loaded, reader);
     backoff(loaded, reader);
+    dunning(loaded, reader);
     session_life(loaded, reader);
     migrations(loaded, reader, dir);
     loaded.warnings.extend(warnings(loaded));
@@ -65,6 +67,28 @@ fn clusters(loaded: &Loaded, reader: &mut Reader<'_>) {
     }
 }
 
+/// Rungs that are there follow one another.
+fn dunning(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let ladder = &loaded.settings.billing.dunning;
+    let rungs = [
+        ("billing.dunning.warn_after_d", ladder.warn_after_d),
+        ("billing.dunning.restrict_after_d", ladder.restrict_after_d),
+        ("billing.dunning.suspend_after_d", ladder.suspend_after_d),
+        ("billing.dunning.cancel_after_d", ladder.cancel_after_d),
+    ];
+    if rungs.iter().any(|(key, _)| reader.refused.contains(*key)) {
+        return;
+    }
+    let there: Vec<_> = rungs.into_iter().filter(|(_, days)| *days > 0).collect();
+    for (before, after) in there.iter().zip(there.iter().skip(1)) {
+        if after.1 <= before.1 {
+            let detail = format!("{} is not after {}, which is {}", after.1, before.0, before.1);
+            let fault = Fault::new(detail, format!("give more than {}, or 0 to leave it out", before.1));
+            reader.refuse(after.0, loaded.origin(after.0), fault);
+        }
+    }
+}
+
 fn tls(loaded: &Loaded, reader: &mut Reader<'_>, can: bool) {
     if can {
         return;
@@ -91,6 +115,27 @@ fn mail(loaded: &Loaded, reader: &mut Reader<'_>) {
     {
         let fault = Fault::new("there is no mail server to speak to", "set mail.smtp.url");
         reader.refuse("mail.transport", loaded.origin("mail.transport"), fault);
+    }
+}
+
+fn billing(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let billing = &loaded.settings.billing;
+    if billing.provider != BillingProvider::Stripe {
+        return;
+    }
+    let wanted = [
+        ("billing.stripe.secret_key", billing.stripe.secret_key.is_none(), "sign in with"),
+        (
+            "billing.stripe.webhook_secret",
+            billing.stripe.webhook_secret.is_none(),
+            "check its notifications by",
+        ),
+    ];
+    for (key, absent, what) in wanted {
+        if absent && !reader.refused.contains(key) {
+            let fault = Fault::new(format!("Stripe needs something to {what}"), format!("set {key}"));
+            reader.refuse(key, loaded.origin(key), fault);
+        }
     }
 }
 
@@ -185,11 +230,17 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
             "name another one, or set accepts_new of this one to true",
         );
     }
-    for key in ["secrets.master_key", "secrets.previous_master_keys"] {
+    for key in [
+        "secrets.master_key",
+        "secrets.previous_master_keys",
+        "billing.stripe.secret_key",
+        "billing.stripe.webhook_secret",
+    ] {
         let literal = loaded.entry(key).is_some_and(|entry| {
             matches!(entry.source, super::problem::Origin::File { .. })
                 && entry.via.is_none()
                 && entry.value != serde_json::json!([])
+                && !entry.value.is_null()
         });
         if literal {
             warn(key, "a key is written out in a config file", "give env:NAME or file:PATH instead");

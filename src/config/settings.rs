@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use super::master_key::{MasterKey, MasterKeySource};
@@ -34,6 +35,10 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
+    /// What is due when, who collects it, and what happens when it is not paid.
+    pub billing: Billing,
+    /// Where the present comes from.
+    pub clock: ClockSource,
     /// Who may sign up, and how.
     pub signup: Signup,
     /// Tokens and passwords.
@@ -218,6 +223,91 @@ pub struct Application {
 pub struct Plans {
     /// The file; a compiled-in copy serves when this is the default path and absent.
     pub file: PathBuf,
+}
+
+/// What is due when, who collects it, and what happens when it is not paid.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// Who collects.
+    pub provider: BillingProvider,
+    /// Whose invoices they are, as printed on them; empty is the name in `mail.from`.
+    pub issuer: String,
+    /// The account at Stripe.
+    pub stripe: Stripe,
+    /// By whose calendar new tenants' periods count.
+    pub time_zone: String,
+    /// The ladder of what is unpaid.
+    pub dunning: Dunning,
+}
+
+/// After how many days unpaid each rung is climbed; 0 leaves one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dunning {
+    /// People are told.
+    pub warn_after_d: u32,
+    /// Data can be read, not written.
+    pub restrict_after_d: u32,
+    /// The tenant is suspended.
+    pub suspend_after_d: u32,
+    /// The subscription is canceled.
+    pub cancel_after_d: u32,
+}
+
+/// Where the present comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSource {
+    /// The machine, or calls.
+    pub mode: ClockMode,
+}
+
+/// Who moves time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// The machine's clock.
+    System,
+    /// Calls of an operator: for tests.
+    Test,
+}
+
+/// Who collects what invoices say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingProvider {
+    /// People, who mark invoices paid.
+    Manual,
+    /// Stripe.
+    Stripe,
+}
+
+/// The account at Stripe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The secret or restricted key that signs our calls in.
+    pub secret_key: Option<SecretString>,
+    /// What the notifications that we get are signed with.
+    pub webhook_secret: Option<SecretString>,
+    /// How Stripe asks for the money.
+    pub collection: Collection,
+    /// Where the API is.
+    pub api_url: String,
+    /// The longest that one call may take, a second to 80.
+    #[serde(rename = "timeout_s", deserialize_with = "seconds")]
+    pub timeout: Duration,
+}
+
+/// How Stripe asks for the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collection {
+    /// By a mail with a link to a page where one pays.
+    SendInvoice,
+    /// From the means of payment that Stripe holds.
+    ChargeAutomatically,
 }
 
 /// Who may sign up, and how.

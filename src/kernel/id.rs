@@ -193,12 +193,21 @@ typed_id!(/// A signed-in session, the `sid` of its tokens.
 
 typed_id!(/// An invitation to a tenant.
     InvitationId, "inv", "invitation");
+typed_id!(/// An invoice to a tenant.
+    InvoiceId, "invoice", "invoice");
+typed_id!(/// A payment that came in for a tenant.
+    PaymentId, "pay", "payment");
 typed_id!(/// A mail that waits to be delivered.
     MailId, "mail", "mail");
 typed_id!(/// An operator who is a person, with an address and a password.
     OperatorUserId, "oper", "operator");
 typed_id!(/// A person of either kind, a member or an operator, as their second factors know them.
     PersonId, "person", "person");
+
+typed_id!(/// A version of a plan.
+    PlanVersionId, "plan", "version of a plan");
+typed_id!(/// A subscription.
+    SubscriptionId, "sub", "subscription");
 
 typed_id!(
     /// A process that serves, from its start to its end.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::store as signups;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::billing;
 use crate::identity as people;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
@@ -15,6 +16,7 @@ use crate::keys;
 use crate::log::{self, NewEvent};
 use crate::mail;
 use crate::placement::{self, steps_run};
+use crate::subscriptions;
 use crate::tenants::Handle;
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
 use crate::work::runner::{Running, Worker};
@@ -103,11 +105,13 @@ impl Remover {
     }
 
     async fn forget(&self, id: TenantId) -> Result<()> {
-        let now = self.0.clock.now();
+        let (now, again) = (self.0.clock.now(), self.0.clone());
         self.0
             .db
             .write(move |conn| {
                 let tenant = tenants::get_in(conn, &Handle::Id(id))?;
+                // Invoices stay: others keep books by them.
+                billing::end_in(conn, &again, &Caller::system("removal"), now, id)?;
                 keys::remove_of_tenant_in(conn, id)?;
                 signups::remove_of_tenant_in(conn, id)?;
                 people::pending::remove_of_tenant(conn, id)?;
@@ -115,6 +119,7 @@ impl Remover {
                 mail::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
                 placement::remove_in(conn, id)?;
+                subscriptions::remove_of_tenant_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
                 tenants::save_in(conn, &mut tenant)?;
                 log::append_in(
@@ -127,6 +132,7 @@ impl Remover {
             })
             .await?;
         self.0.forget_tenant(id).await;
+        self.0.wake.work();
         self.0.ring.forget_all();
         Ok(())
     }

@@ -10,7 +10,9 @@
 )]
 
 mod attacks;
+mod billing;
 mod bounds;
+mod catalog;
 mod cluster;
 mod coherence;
 mod crash;
@@ -33,6 +35,8 @@ mod replicas;
 mod routes;
 mod sessions;
 mod stock;
+mod stripe;
+mod subscriptions;
 mod sweeps;
 mod tenants;
 mod throttling;

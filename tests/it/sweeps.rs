@@ -8,11 +8,11 @@ use tenantry::db::{Db, Options};
 
 use crate::scenes;
 use crate::world::postgres::Pg;
-use crate::world::server::{Answer, Client, Server, Settler, Starting, eventually};
+use crate::world::server::{Answer, Client, OPERATOR_KEY, Server, Settler, Starting, eventually};
 use crate::world::sqlite::Folder;
 
 /// What anybody may call. This list only shrinks, or grows by what is meant for strangers.
-const PUBLIC: [&str; 19] = [
+const PUBLIC: [&str; 20] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
     "GET /healthz",
@@ -24,6 +24,7 @@ const PUBLIC: [&str; 19] = [
     "POST /admin/v1/operator-setup",
     "POST /admin/v1/sessions",
     "POST /admin/v1/sessions/refresh",
+    "POST /v1/billing/stripe/webhook",
     "POST /v1/invitations/accept",
     "POST /v1/password-resets",
     "POST /v1/password-resets/confirm",
@@ -174,6 +175,7 @@ struct Ids {
     operation: String,
     user: String,
     invitation: String,
+    invoice: String,
     session: String,
     /// Of nobody and of nothing: what happens to these must not happen to the test's own.
     officer: String,
@@ -188,6 +190,9 @@ impl Ids {
         let me = settler.owner.get("/v1/me").await.expect(200);
         let body = json!({ "email": format!("open@{}.example", settler.slug), "role": "viewer" });
         let invited = settler.owner.post("/v1/tenant/invitations", body).await.expect(201);
+        let line = json!({ "kind": "usage", "description": "Calls", "quantity": 1, "unit_price": 1 });
+        let body = json!({ "tenant": settler.id, "currency": "EUR", "lines": [line] });
+        let invoice = settler.owner.with(OPERATOR_KEY).post("/admin/v1/invoices", body).await.expect(201);
         Self {
             tenant: settler.id.clone(),
             key,
@@ -197,6 +202,7 @@ impl Ids {
             kid: "01h455vb4pex5vsknk084sn02q".to_owned(),
             user: me["id"].as_str().unwrap().to_owned(),
             invitation: invited["id"].as_str().unwrap().to_owned(),
+            invoice: invoice["id"].as_str().unwrap().to_owned(),
         }
     }
 
@@ -210,6 +216,7 @@ impl Ids {
             "kid" => self.kid.clone(),
             "user_id" => self.user.clone(),
             "invitation_id" => self.invitation.clone(),
+            "invoice_id" => self.invoice.clone(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
             other => panic!("which id is {other}? Say so here."),
         }
