@@ -1,0 +1,2 @@
+//! placeholder until merged
+pub mod overrides;

@@ -1,0 +1,373 @@
+//! Overrides, and what a tenant is granted of a feature when all is taken together. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::catalog::{Feature, FeatureTerm};
+use crate::kernel::clock::Ts;
+use crate::kernel::error::{Error, FieldError, Result};
+use crate::kernel::id::{OverrideId, TenantId};
+use crate::words;
+
+words! {
+    /// Where an override stands.
+    OverrideState as "OverrideState", "state of an override" {
+        /// Its time has not come.
+        Scheduled = "scheduled",
+        /// It counts.
+        Active = "active",
+        /// Its time is over, or it was ended.
+        Ended = "ended",
+    }
+}
+
+words! {
+    /// What says how much a tenant is granted of a feature.
+    Source as "EntitlementSource", "source of an entitlement" {
+        /// An override of this tenant.
+        Override = "override",
+        /// Its plan, in the version it is on.
+        Plan = "plan",
+        /// The catalogue's default for plans that do not name the feature.
+        Default = "default",
+    }
+}
+
+/// A feature that one tenant has, or lacks, whatever its plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Override {
+    /// Its id.
+    pub id: OverrideId,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Which feature, by its key in the catalogue.
+    pub feature: String,
+    /// What is granted in the place of what the plan grants; null when it is taken away.
+    pub value: Option<Feature>,
+    /// Whether the feature is taken away.
+    pub revoke: bool,
+    /// From when on it counts.
+    pub starts_at: Ts,
+    /// Until when; null for good.
+    pub ends_at: Option<Ts>,
+    /// Why.
+    pub reason: String,
+    /// Who made it: an operator, by id.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: Ts,
+    /// Who ended it before its time, by id.
+    pub ended_by: Option<String>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(crate) rev: i64,
+}
+
+/// An override with its state, as its readers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct OverrideView {
+    /// Whether it counts now.
+    pub state: OverrideState,
+    /// Its record.
+    #[serde(flatten)]
+    pub record: Override,
+}
+
+impl Override {
+    /// Where it stands at `now`.
+    #[must_use]
+    pub fn state(&self, now: Ts) -> OverrideState {
+        match self.ends_at {
+            Some(end) if end <= now => OverrideState::Ended,
+            _ if now < self.starts_at => OverrideState::Scheduled,
+            _ => OverrideState::Active,
+        }
+    }
+
+    /// As its readers see it at `now`.
+    #[must_use]
+    pub fn view(self, now: Ts) -> OverrideView {
+        OverrideView { state: self.state(now), record: self }
+    }
+
+    /// Ends it at `now`, by `whom`. One that has ended stays as it is.
+    #[must_use]
+    pub fn ended(self, now: Ts, whom: &str) -> Self {
+        if self.state(now) == OverrideState::Ended {
+            return self;
+        }
+        Self { ends_at: Some(now), ended_by: Some(whom.to_owned()), ..self }
+    }
+}
+
+/// What is asked for a new override.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which feature.
+    pub feature: String,
+    /// What to grant; none to take it away.
+    pub value: Option<Feature>,
+    /// Whether to take it away.
+    pub revoke: bool,
+    /// From when on; at once when absent.
+    pub starts_at: Option<Ts>,
+    /// Until when; for good when absent.
+    pub ends_at: Option<Ts>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Wanted {
+    /// Refuses what could not be meant; `known` is what the catalogue says of the feature anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming each field.
+    pub fn check(&self, known: &[&Feature], now: Ts) -> Result<()> {
+        let mut wrong = Vec::new();
+        let mut fault = |pointer: &str, detail: String| {
+            wrong.push(FieldError { pointer: pointer.to_owned(), detail });
+        };
+        if known.is_empty() {
+            fault("/feature", format!("the catalogue has no feature `{}`", self.feature));
+        }
+        match (&self.value, self.revoke) {
+            (None, false) => fault("/value", "give a value, or revoke: true".to_owned()),
+            (Some(_), true) => fault("/value", "a feature that is revoked has no value: give one of them".to_owned()),
+            (Some(value), false) if !known.is_empty() => {
+                if !known.iter().any(|other| kind(other) == kind(value)) {
+                    let kinds: BTreeSet<&str> = known.iter().map(|other| kind(other)).collect();
+                    let kinds = kinds.into_iter().collect::<Vec<_>>().join(" or ");
+                    fault("/value", format!("is {}; the catalogue has {kinds} there", kind(value)));
+                }
+            }
+            _ => {}
+        }
+        let starts = self.starts_at.unwrap_or(now);
+        if self.ends_at.is_some_and(|ends| ends <= starts || ends <= now) {
+            fault("/ends_at", "must be later than starts_at, and in the future".to_owned());
+        }
+        if self.reason.trim().is_empty() {
+            fault("/reason", "must not be blank".to_owned());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
+    }
+}
+
+fn kind(feature: &Feature) -> &'static str {
+    match feature {
+        Feature::Flag(_) => "true or false",
+        Feature::Amount(_) => "a whole number",
+        Feature::Metered(_) => "a metered feature",
+        Feature::Choice(_) => "a word",
+    }
+}
+
+/// What memory holds of an override that may still count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which feature.
+    pub feature: Box<str>,
+    /// What is granted; none when it is taken away.
+    pub value: Option<Feature>,
+    /// From when on.
+    pub starts: Ts,
+    /// Until when.
+    pub ends: Option<Ts>,
+}
+
+impl Rule {
+    fn counts(&self, now: Ts) -> bool {
+        self.starts <= now && self.ends.is_none_or(|ends| now < ends)
+    }
+}
+
+/// What a tenant is granted of one feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved<'a> {
+    /// This, by that.
+    Granted(&'a Feature, Source),
+    /// An override took it away.
+    Revoked,
+    /// Nobody grants it.
+    Absent,
+}
+
+/// All that says what a tenant is granted.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Overrides, the latest first.
+    pub overrides: &'a [Rule],
+    /// What the version of its plan grants.
+    pub plan: &'a BTreeMap<String, Feature>,
+    /// What the catalogue says of features whatever the plan.
+    pub defaults: &'a BTreeMap<String, FeatureTerm>,
+}
+
+impl<'a> Terms<'a> {
+    /// What it is granted of `feature` at `now`: by an override, else by the plan, else by default. Of overrides
+    /// that count at once the one that was made later wins.
+    #[must_use]
+    pub fn resolve(&self, feature: &str, now: Ts) -> Resolved<'a> {
+        let rule = self.overrides.iter().find(|rule| *rule.feature == *feature && rule.counts(now));
+        if let Some(rule) = rule {
+            return match &rule.value {
+                Some(value) => Resolved::Granted(value, Source::Override),
+                None => Resolved::Revoked,
+            };
+        }
+        if let Some(value) = self.plan.get(feature) {
+            return Resolved::Granted(value, Source::Plan);
+        }
+        let default = self.defaults.get(feature).and_then(|term| term.default.as_ref());
+        default.map_or(Resolved::Absent, |value| Resolved::Granted(value, Source::Default))
+    }
+
+    /// Every feature that something is said of at `now`, by key.
+    #[must_use]
+    pub fn all(&self, now: Ts) -> BTreeMap<&'a str, Resolved<'a>> {
+        let ours = self.overrides.iter().filter(|rule| rule.counts(now)).map(|rule| &*rule.feature);
+        let named = ours.chain(self.plan.keys().map(String::as_str));
+        let by_default = self.defaults.iter().filter(|(_, term)| term.default.is_some());
+        let names = named.chain(by_default.map(|(name, _)| name.as_str()));
+        names.map(|name| (name, self.resolve(name, now))).collect()
+    }
+
+    /// The next moment after `now` at which an override begins or ends.
+    #[must_use]
+    pub fn next_change(&self, now: Ts) -> Option<Ts> {
+        let moments = self.overrides.iter().flat_map(|rule| [Some(rule.starts), rule.ends]);
+        moments.flatten().filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Ts {
+        Ts::from_micros(second * 1_000_000).unwrap()
+    }
+
+    fn record(starts: i64, ends: Option<i64>) -> Override {
+        Override {
+            id: OverrideId::mint(),
+            tenant_id: TenantId::mint(),
+            feature: "seats".into(),
+            value: Some(Feature::Amount(5)),
+            revoke: false,
+            starts_at: at(starts),
+            ends_at: ends.map(at),
+            reason: "a promise".into(),
+            created_by: "key".into(),
+            created_at: at(0),
+            ended_by: None,
+            rev: 1,
+        }
+    }
+
+    #[test]
+    fn an_override_counts_from_its_start_until_its_end() {
+        let timed = record(10, Some(20));
+        let states = [9, 10, 19, 20].map(|second| timed.state(at(second)).word());
+        assert_eq!(states, ["scheduled", "active", "active", "ended"]);
+        let ended = timed.clone().ended(at(15), "who");
+        assert_eq!((ended.ends_at, ended.ended_by.as_deref()), (Some(at(15)), Some("who")));
+        assert_eq!(timed.clone().ended(at(25), "who"), timed, "it had ended");
+        assert_eq!(record(10, None).ended(at(5), "who").state(at(5)), OverrideState::Ended, "before it began");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_field_by_field() {
+        let wanted = Wanted {
+            feature: "seats".into(),
+            value: Some(Feature::Flag(true)),
+            revoke: false,
+            starts_at: Some(at(20)),
+            ends_at: Some(at(20)),
+            reason: " ".into(),
+        };
+        let pointers = |wanted: &Wanted, known: &[&Feature]| match wanted.check(known, at(10)) {
+            Ok(()) => Vec::new(),
+            Err(Error::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(pointers(&wanted, &[&Feature::Amount(3)]), ["/value", "/ends_at", "/reason"]);
+        assert_eq!(pointers(&wanted, &[]), ["/feature", "/ends_at", "/reason"]);
+        let good = Wanted { value: Some(Feature::Amount(9)), ends_at: None, reason: "yes".into(), ..wanted };
+        assert_eq!(pointers(&good, &[&Feature::Flag(true), &Feature::Amount(3)]), [""; 0]);
+        assert_eq!(pointers(&Wanted { revoke: true, ..good.clone() }, &[&Feature::Amount(3)]), ["/value"]);
+        assert_eq!(pointers(&Wanted { value: None, ..good }, &[&Feature::Amount(3)]), ["/value"]);
+    }
+
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn grants() -> impl Strategy<Value = BTreeMap<String, Feature>> {
+        prop::collection::btree_map(0usize..4, 0u64..100, 0..4)
+            .prop_map(|all| all.into_iter().map(|(n, value)| (NAMES[n].to_owned(), Feature::Amount(value))).collect())
+    }
+
+    proptest! {
+        /// Against a model that goes through the tenant's whole history, second by second, in the order in which
+        /// things were made, each overwriting what was said before.
+        #[test]
+        fn resolution_is_that_of_a_slow_historian(
+            plan in grants(),
+            defaults in grants(),
+            made in prop::collection::vec((0usize..4, prop::option::of(0u64..100), 0i64..20, prop::option::of(1i64..20)), 0..8),
+        ) {
+            let defaults: BTreeMap<String, FeatureTerm> = defaults
+                .into_iter()
+                .map(|(name, value)| (name, FeatureTerm { name: None, default: Some(value) }))
+                .collect();
+            let mut rules: Vec<Rule> = made
+                .iter()
+                .map(|(n, value, starts, lasts)| Rule {
+                    feature: NAMES[*n].into(),
+                    value: value.map(Feature::Amount),
+                    starts: at(*starts),
+                    ends: lasts.map(|lasts| at(starts + lasts)),
+                })
+                .collect();
+            rules.reverse();
+            let terms = Terms { overrides: &rules, plan: &plan, defaults: &defaults };
+            for second in 0..45 {
+                let mut said: BTreeMap<&str, Option<(u64, Source)>> = BTreeMap::new();
+                let number = |value: &Feature| match value { Feature::Amount(number) => *number, _ => panic!() };
+                for (name, term) in &defaults {
+                    said.insert(name, term.default.as_ref().map(|value| (number(value), Source::Default)));
+                }
+                for (name, value) in &plan {
+                    said.insert(name, Some((number(value), Source::Plan)));
+                }
+                for (n, value, starts, lasts) in &made {
+                    let over = lasts.is_some_and(|lasts| second >= starts + lasts);
+                    if second >= *starts && !over {
+                        said.insert(NAMES[*n], value.map(|value| (value, Source::Override)));
+                    }
+                }
+                for name in NAMES {
+                    let resolved = terms.resolve(name, at(second));
+                    match said.get(name) {
+                        None => prop_assert_eq!(resolved, Resolved::Absent),
+                        Some(None) => prop_assert_eq!(resolved, Resolved::Revoked),
+                        Some(Some((value, source))) => {
+                            prop_assert_eq!(resolved, Resolved::Granted(&Feature::Amount(*value), *source));
+                        }
+                    }
+                }
+                let all: Vec<&str> = terms.all(at(second)).into_keys().collect();
+                prop_assert_eq!(all, said.keys().copied().collect::<Vec<_>>());
+                if let Some(next) = terms.next_change(at(second)) {
+                    for between in second..next.seconds() {
+                        prop_assert_eq!(terms.all(at(between)), terms.all(at(second)));
+                    }
+                } else {
+                    prop_assert_eq!(terms.all(at(100)), terms.all(at(second)));
+                }
+            }
+        }
+    }
+}
