@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::catalog::Catalogue;
+use crate::catalog::Shelf;
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -21,6 +21,7 @@ use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::limits::Buckets;
+use crate::kernel::purse::Purses;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -28,6 +29,7 @@ use crate::keys::used::Uses;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::mail::Mailer;
+use crate::metering::quota::Till;
 use crate::onboarding::removal;
 use crate::placement::access;
 use crate::placement::clusters::Clusters;
@@ -47,8 +49,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Every effective key with where its value came from, secrets redacted.
     pub provenance: Vec<Entry>,
-    /// The plans.
-    pub catalogue: Catalogue,
+    /// The plans that are sold, and every edition that somebody holds.
+    pub catalogue: Shelf,
     /// The control store.
     pub db: Db,
     /// The present.
@@ -73,6 +75,10 @@ pub struct Parts {
     pub router: Router,
     /// How much of their rate limits keys and tenants have used.
     pub buckets: Arc<Buckets>,
+    /// What tenants' keys may use of quotas without asking the store.
+    pub purses: Purses,
+    /// Where counters of quotas are changed, and what memory knows of them.
+    pub till: Till,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.
@@ -185,6 +191,11 @@ impl Listener for Forgetter {
             }
             if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.signed_in.forget_session(session).await;
+            }
+            if notice.kind == "catalogue.loaded"
+                && let Err(error) = self.0.catalogue.reload(&self.0.db).await
+            {
+                tracing::warn!(error = %error, "the catalogue could not be read again");
             }
             if notice.kind.starts_with("signing_key.")
                 && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await

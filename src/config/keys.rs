@@ -63,6 +63,10 @@ pub enum Kind {
     Slugs,
     /// Networks in CIDR notation.
     Networks,
+    /// A name of the tz database.
+    TimeZone,
+    /// Whole numbers of per cent.
+    Percents,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -96,6 +100,12 @@ pub const KEYS: &[KeySpec] = &[
     int("clusters.*.connect_timeout_ms", 100, 60_000),
     key("application.migrations_dir", Kind::Path),
     key("plans.file", Kind::Path),
+    key("billing.time_zone", Kind::TimeZone),
+    int("billing.dunning.warn_after_d", 0, 3_650),
+    int("billing.dunning.restrict_after_d", 0, 3_650),
+    int("billing.dunning.suspend_after_d", 0, 3_650),
+    int("billing.dunning.cancel_after_d", 0, 3_650),
+    key("clock.mode", Kind::Choice(&["system", "test"])),
     key("signup.enabled", Kind::Bool),
     key("signup.verify_email", Kind::Bool),
     int("signup.verification_ttl_s", 1, 604_800),
@@ -134,6 +144,8 @@ pub const KEYS: &[KeySpec] = &[
     int("operations.lease_s", 1, 3_600),
     int("operations.concurrency", 1, 256),
     int("keys.last_used_flush_s", 1, 60),
+    key("keys.verify_meter", Kind::Text),
+    key("quota.thresholds", Kind::Percents),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -170,7 +182,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -195,6 +207,8 @@ impl Kind {
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
+            Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
+            Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
         }
     }
 
@@ -229,12 +243,19 @@ impl Kind {
             (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
                 refuse(format!("`{text}` is no mail address"))
             }
+            (Self::TimeZone, Raw::Text(text)) if jiff::tz::TimeZone::get(text).is_err() => {
+                refuse(format!("`{text}` is no time zone"))
+            }
             (Self::MasterKey, Raw::Text(text)) => super::master_key::parse(text).map(|_| ()),
             (Self::MasterKeys, Raw::List(all)) => {
                 all.iter().try_for_each(|text| Self::MasterKey.check(&Raw::Text(text.clone())))
             }
             (Self::Slugs, Raw::List(all)) => match all.iter().find(|slug| !is_slug(slug)) {
                 Some(slug) => refuse(format!("`{slug}` can never be a slug")),
+                None => Ok(()),
+            },
+            (Self::Percents, Raw::List(all)) => match all.iter().find(|text| percent(text).is_none()) {
+                Some(text) => refuse(format!("`{text}` is no per cent")),
                 None => Ok(()),
             },
             (Self::Networks, Raw::List(all)) => {
@@ -256,6 +277,12 @@ impl Kind {
             Raw::Text(_) => !matches!(self, Self::Integer { .. } | Self::Bool) && !self.is_list(),
         }
     }
+}
+
+/// Reads a whole number of per cent, 1 to 1000.
+#[must_use]
+pub fn percent(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|percent| (1..=1_000).contains(percent))
 }
 
 fn is_slug(text: &str) -> bool {

@@ -34,6 +34,10 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
+    /// What is due when, and what happens when it is not paid.
+    pub billing: Billing,
+    /// Where the present comes from.
+    pub clock: ClockSource,
     /// Who may sign up, and how.
     pub signup: Signup,
     /// Tokens and passwords.
@@ -50,6 +54,8 @@ pub struct Settings {
     pub operations: Operations,
     /// Keys of tenants, services and operators.
     pub keys: Keys,
+    /// Quotas.
+    pub quota: Quota,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
     /// The log.
@@ -220,6 +226,48 @@ pub struct Plans {
     pub file: PathBuf,
 }
 
+/// What is due when, and what happens when it is not paid.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// By whose calendar new tenants' periods count.
+    pub time_zone: String,
+    /// The ladder of what is unpaid.
+    pub dunning: Dunning,
+}
+
+/// After how many days unpaid each rung is climbed; 0 leaves one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dunning {
+    /// People are told.
+    pub warn_after_d: u32,
+    /// Data can be read, not written.
+    pub restrict_after_d: u32,
+    /// The tenant is suspended.
+    pub suspend_after_d: u32,
+    /// The subscription is canceled.
+    pub cancel_after_d: u32,
+}
+
+/// Where the present comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSource {
+    /// The machine, or calls.
+    pub mode: ClockMode,
+}
+
+/// Who moves time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// The machine's clock.
+    System,
+    /// Calls of an operator: for tests.
+    Test,
+}
+
 /// Who may sign up, and how.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -378,6 +426,17 @@ pub struct Keys {
     /// How often it is written when keys were last used, a second to a minute.
     #[serde(rename = "last_used_flush_s", deserialize_with = "seconds")]
     pub last_used_flush: Duration,
+    /// The meter that the verify call takes from; empty for none.
+    pub verify_meter: String,
+}
+
+/// Quotas.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Per cent at which an event is raised.
+    #[serde(deserialize_with = "percents")]
+    pub thresholds: Vec<u16>,
 }
 
 /// Safe repeats of requests.
@@ -447,6 +506,11 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_millis)
+}
+
+fn percents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u16>, D::Error> {
+    let all: Vec<String> = Vec::deserialize(from)?;
+    all.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ipnet::IpNet>, D::Error> {

@@ -202,6 +202,11 @@ typed_id!(/// A person of either kind, a member or an operator, as their second 
 typed_id!(/// A grant or a withdrawal that one tenant has beside its plan.
     OverrideId, "ovr", "entitlement override");
 
+typed_id!(/// A version of a plan.
+    PlanVersionId, "plan", "version of a plan");
+typed_id!(/// A subscription.
+    SubscriptionId, "sub", "subscription");
+
 typed_id!(
     /// A process that serves, from its start to its end.
     ReplicaId,

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -46,6 +46,8 @@ pub struct Purse {
     /// So much was refused, and is not worth asking for before `dry_until`.
     dry: AtomicI64,
     dry_until: AtomicI64,
+    /// Counts how often what it was filled by may have changed.
+    generation: AtomicU64,
     /// Of a soft quota, what is used beside what was spent from this purse since it was opened, less the limit.
     beyond: AtomicI64,
 }
@@ -120,6 +122,7 @@ impl Purse {
 
     /// From now on nothing is spent before somebody fills it: whatever it was filled by has changed.
     pub fn lapse(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         self.until.store(0, Ordering::Release);
         self.dry_until.store(0, Ordering::Relaxed);
     }
@@ -130,9 +133,15 @@ impl Purse {
         self.left.swap(0, Ordering::Relaxed)
     }
 
-    /// Takes what was spent out of an open purse, and closes it.
-    pub fn close(&self) -> i64 {
-        OPEN - self.empty()
+    /// Spends from an open purse, whatever its time: it was said that it may be.
+    pub fn force(&self, cost: i64) {
+        self.left.fetch_sub(cost, Ordering::Relaxed);
+    }
+
+    /// What was spent from an open purse out of which this was taken.
+    #[must_use]
+    pub fn spent_of(out: i64) -> i64 {
+        OPEN - out
     }
 
     /// Puts back what [`Purse::empty`] took out.
@@ -141,7 +150,7 @@ impl Purse {
         self.until.store(until, Ordering::Release);
     }
 
-    /// Puts back what [`Purse::take_spent`] or [`Purse::close`] took: it is not accounted for yet.
+    /// Puts back what [`Purse::take_spent`] took: it is not accounted for yet.
     pub fn unspend(&self, spent: i64) {
         self.left.fetch_sub(spent, Ordering::Relaxed);
     }
@@ -170,6 +179,24 @@ impl Purse {
     }
 }
 
+/// A purse in the hand of somebody who knows by what it may be filled.
+#[derive(Debug, Clone)]
+pub struct Grip {
+    /// The purse.
+    pub purse: Arc<Purse>,
+    /// Which of the purse's changes they know of.
+    pub generation: u64,
+}
+
+impl Grip {
+    /// Lets the purse lapse again when there was a change that its holder, who has just filled it, did not know of.
+    pub fn keep_up(&self) {
+        if self.purse.generation.load(Ordering::Acquire) != self.generation {
+            self.purse.lapse();
+        }
+    }
+}
+
 struct Shard {
     held: HashMap<Uuid, Arc<Purse>>,
     sweep_at: usize,
@@ -191,17 +218,18 @@ impl Purses {
     /// The purse of whatever bears this id, which is loaded anew: what it was filled by may have changed, so that it
     /// has to be asked before anything is spent.
     #[must_use]
-    pub fn of(&self, id: Uuid) -> Arc<Purse> {
+    pub fn of(&self, id: Uuid) -> Grip {
         let at = id.as_bytes().last().map_or(0, |byte| usize::from(*byte) % SHARDS);
-        let Some(shard) = self.shards.get(at) else { return Arc::default() };
+        let Some(shard) = self.shards.get(at) else { return Grip { purse: Arc::default(), generation: 0 } };
         let mut shard = shard.lock();
         let purse = Arc::clone(shard.held.entry(id).or_default());
         purse.lapse();
+        let generation = purse.generation.load(Ordering::Acquire);
         if shard.held.len() >= shard.sweep_at {
             shard.held.retain(|_, purse| Arc::strong_count(purse) > 1);
             shard.sweep_at = FEW.max(shard.held.len().saturating_mul(2));
         }
-        purse
+        Grip { purse, generation }
     }
 
     /// How many are held.
@@ -259,7 +287,7 @@ mod tests {
         assert_eq!((purse.spend(5, at(1)), purse.overage()), (Spent::Yes { low: false }, 4));
         assert_eq!(purse.take_spent(), 7);
         purse.unspend(7);
-        assert_eq!((purse.spend(1, at(1)), purse.close()), (Spent::Yes { low: false }, 8));
+        assert_eq!((purse.spend(1, at(1)), Purse::spent_of(purse.empty())), (Spent::Yes { low: false }, 8));
         assert_eq!(purse.spend(1, at(1)), Spent::Ask);
     }
 
@@ -279,12 +307,17 @@ mod tests {
     fn purses_that_nobody_holds_go() {
         let purses = Purses::default();
         let kept = purses.of(Uuid::from_u128(7));
-        kept.fill(3, at(10));
+        kept.purse.fill(3, at(10));
+        kept.keep_up();
+        assert_eq!(kept.purse.spend(0, at(1)), Spent::Yes { low: false });
         for id in 0..100_000 {
             drop(purses.of(Uuid::from_u128(id * 1000 + 13)));
         }
         assert!(purses.len() < SHARDS * FEW * 2, "{} are held", purses.len());
-        assert_eq!(purses.of(Uuid::from_u128(7)).left(), 3, "it is the same, and asks first");
-        assert_eq!(kept.spend(1, at(1)), Spent::Ask);
+        assert_eq!(purses.of(Uuid::from_u128(7)).purse.left(), 3, "it is the same, and asks first");
+        assert_eq!(kept.purse.spend(1, at(1)), Spent::Ask);
+        kept.purse.fill(0, at(10));
+        kept.keep_up();
+        assert_eq!(kept.purse.spend(1, at(1)), Spent::Ask, "whoever filled it knew an old state");
     }
 }

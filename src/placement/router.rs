@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::resident::Terms;
 pub use super::resident::{Placed, Resident};
 use super::store;
 use crate::app::App;
@@ -13,6 +14,8 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::gcra::Rate;
 use crate::kernel::id::TenantId;
 use crate::log::memory::{Freshness, Memory};
+use crate::subscriptions;
+use crate::subscriptions::overrides::{self, Grants};
 use crate::tenants::{self, Handle, State};
 
 /// Tenants that memory holds at most.
@@ -63,20 +66,31 @@ impl Router {
 }
 
 async fn load(app: App, id: TenantId) -> Result<Option<Resident>> {
+    let reader = app.clone();
     let found = app
         .db
         .read(move |conn| match tenants::get_in(conn, &Handle::Id(id)) {
-            Ok(tenant) => Ok(Some((tenant, store::find(conn, id)?))),
+            Ok(tenant) => {
+                let (version, standing) = subscriptions::terms_in(conn, &reader, &tenant)?;
+                let overrides = overrides::rules_of_in(conn, id, reader.clock.now())?;
+                Ok(Some((tenant, store::find(conn, id)?, version, standing, overrides)))
+            }
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         })
         .await?;
-    let Some((tenant, placement)) = found else { return Ok(None) };
-    let limit = app.catalogue.get(&tenant.plan).map(|plan| {
-        let rate = Rate { requests_per_s: plan.limits.requests_per_s, burst: plan.limits.burst };
-        app.buckets.limit(id.uuid(), rate)
-    });
-    Resident::new(&tenant, placement, limit, |text| app.router.word(text)).map(Some)
+    let Some((tenant, placement, version, standing, overrides)) = found else { return Ok(None) };
+    let limits = version.plan.limits;
+    let rate = Rate { requests_per_s: limits.requests_per_s, burst: limits.burst };
+    let limit = app.buckets.limit(id.uuid(), rate);
+    let catalogue = app.catalogue.current();
+    let grants =
+        Grants { overrides: &overrides, plan: &version.plan.features, defaults: &catalogue.terms.features };
+    let meter = app.settings.keys.verify_meter.as_str();
+    // Whatever it is granted was another before: the purse has to be asked anew.
+    let purse = grants.may_meter(meter).then(|| app.purses.of(id.uuid()));
+    let terms = Terms { version, standing, limit, overrides, purse };
+    Resident::new(&tenant, placement, terms, |text| app.router.word(text)).map(Some)
 }
 
 async fn load_slug(app: App, slug: String) -> Result<Option<TenantId>> {

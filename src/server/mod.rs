@@ -22,7 +22,8 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
 use crate::auth::throttle::Throttle;
-use crate::catalog::Opened;
+use crate::catalog::{self, Opened, Shelf};
+use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
@@ -35,6 +36,7 @@ use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits::Buckets;
+use crate::kernel::purse::Purses;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -42,12 +44,14 @@ use crate::keys::used::{self, Uses};
 use crate::log::memory::{Freshness, follow};
 use crate::mail::worker::Postman;
 use crate::mail::{self, Mailer};
+use crate::metering::quota::{self, Till, lending, till};
 use crate::onboarding::{removal::Remover, worker::Onboarder};
 use crate::placement::access::AccessKeeper;
 use crate::placement::clusters::Clusters;
 use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
+use crate::subscriptions;
 use crate::telemetry;
 use crate::work;
 use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
@@ -88,7 +92,21 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
         )
     })?;
     let bound = listener.local_addr().map_err(Error::internal)?;
+    let file = opened.catalogue.clone();
     let app = compose(opened, keys, settings.server.public_url(bound)).await?;
+    let loaded = catalog::commands::load(&app, file).await?;
+    if !loaded.is_empty() {
+        tracing::info!(
+            catalogue.added = ?loaded.added,
+            catalogue.changed = loaded.changed.len(),
+            catalogue.archived = ?loaded.archived,
+            "the catalogue was loaded"
+        );
+    }
+    let adopted = subscriptions::commands::adopt(&app).await?;
+    if adopted > 0 {
+        tracing::info!(tenants = adopted, "tenants without a subscription got one");
+    }
     let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
@@ -154,6 +172,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     signals.abort();
     app.stopping.cancel();
     used::write(&app).await;
+    till::stop(&app).await;
     app.connections.close_all();
     background.close();
     if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
@@ -175,6 +194,13 @@ async fn stop_signal() {
             }
         }
         _ => std::future::pending().await,
+    }
+}
+
+fn clock(settings: &Settings) -> Clock {
+    match settings.clock.mode {
+        ClockMode::System => Clock::system(),
+        ClockMode::Test => Clock::fixed(Clock::system().now()),
     }
 }
 
@@ -201,11 +227,12 @@ async fn open_store(settings: &Settings) -> Result<Db> {
 /// # Errors
 /// The store's; an unreadable or unsafe application schema.
 pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
-    let Opened { loaded, catalogue } = opened;
+    let loaded = opened.loaded;
     let settings = loaded.settings;
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
-    let (clock, vault) = (Clock::system(), vault(&keys));
+    let catalogue = Shelf::open(&db, settings.signup.default_plan.clone()).await?;
+    let (clock, vault) = (clock(&settings), vault(&keys));
     let rotation = settings.auth.signing_key_rotation;
     let tokens = Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
     let door = &settings.data_door;
@@ -239,6 +266,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         router: Router::new(&freshness),
         ring: Ring::new(&freshness, Arc::clone(&buckets)),
         buckets,
+        purses: Purses::default(),
+        till: Till::default(),
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
@@ -277,6 +306,8 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
+    tasks.spawn(till::serve(app.clone()));
+    tasks.spawn(lending::keep(app.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
@@ -293,6 +324,9 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             let now = janitor.clock.now();
             if let Err(error) = janitor.db.write(move |conn| idempotency::forget_expired(conn, now)).await {
                 tracing::warn!(error = %error, "expired answers could not be forgotten");
+            }
+            if let Err(error) = janitor.db.write(move |conn| quota::forget_old_in(conn, now)).await {
+                tracing::warn!(error = %error, "old counters of quotas could not be forgotten");
             }
             let before = now.minus(KEPT);
             let forget = move |conn: &mut _| {

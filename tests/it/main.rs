@@ -11,6 +11,7 @@
 
 mod attacks;
 mod bounds;
+mod catalog;
 mod cluster;
 mod coherence;
 mod crash;

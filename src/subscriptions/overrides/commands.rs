@@ -12,14 +12,15 @@ use crate::catalog::Feature;
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, IfMatch, Outcome};
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::{OverrideId, TenantId};
+use crate::kernel::id::OverrideId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::log::{self, NewEvent};
-use crate::tenants::{self, Handle, State};
+use crate::subscriptions;
+use crate::tenants::{self, Handle, State, Tenant};
 
-fn tenant_in(conn: &mut Conn, handle: &Handle) -> Result<TenantId> {
+fn tenant_in(conn: &mut Conn, handle: &Handle) -> Result<Tenant> {
     let tenant = tenants::get_in(conn, handle)?;
-    if tenant.state == State::Deleted { Err(Error::NotFound("tenant")) } else { Ok(tenant.id) }
+    if tenant.state == State::Deleted { Err(Error::NotFound("tenant")) } else { Ok(tenant) }
 }
 
 /// All that the catalogue says of a feature, in any plan on sale, by default, or in `held`, the version that the
@@ -50,13 +51,12 @@ pub async fn create(
         .write(move |conn| {
             let tenant = tenant_in(conn, &handle)?;
             let answer = attempt.once(conn, now, Outcome::Created, |conn| {
-                let version = crate::subscriptions::version_in(conn, &again, tenant)?;
-                let held = version.as_ref().and_then(|version| version.plan.features.get(&wanted.feature));
-                let known = known(&again, &wanted.feature, held);
+                let version = subscriptions::version_in(conn, &again, &tenant)?;
+                let known = known(&again, &wanted.feature, version.plan.features.get(&wanted.feature));
                 wanted.check(&known.iter().collect::<Vec<_>>(), now)?;
                 let new = Override {
                     id,
-                    tenant_id: tenant,
+                    tenant_id: tenant.id,
                     feature: wanted.feature.clone(),
                     value: wanted.value.clone(),
                     revoke: wanted.revoke,
@@ -73,10 +73,10 @@ pub async fn create(
                     "override_id": id, "feature": new.feature, "value": new.value, "revoke": new.revoke,
                     "starts_at": new.starts_at, "ends_at": new.ends_at, "reason": new.reason,
                 });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant, "entitlement_override.created", data))?;
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "entitlement_override.created", data))?;
                 Ok(new.view(now))
             })?;
-            Ok((answer, tenant))
+            Ok((answer, tenant.id))
         })
         .await?;
     app.forget_tenant(tenant).await;
@@ -100,13 +100,13 @@ pub async fn end(
         .db
         .write(move |conn| {
             let tenant = tenant_in(conn, &handle)?;
-            let before = store::get(conn, tenant, id)?;
+            let before = store::get(conn, tenant.id, id)?;
             if_match.check(before.rev)?;
             let mut after = before.clone().ended(now, &caller.actor());
             if after != before {
                 store::save(conn, &mut after)?;
                 let data = json!({ "override_id": id, "feature": after.feature });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant, "entitlement_override.ended", data))?;
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "entitlement_override.ended", data))?;
             }
             Ok(after)
         })
@@ -131,7 +131,7 @@ pub async fn list(
         .db
         .read(move |conn| {
             let tenant = tenant_in(conn, &handle)?;
-            store::page(conn, tenant, feature.as_deref(), request)
+            store::page(conn, tenant.id, feature.as_deref(), request)
         })
         .await?;
     let now = app.clock.now();
@@ -148,7 +148,7 @@ pub async fn one(app: &App, caller: &Caller, handle: Handle, id: OverrideId) -> 
         .db
         .read(move |conn| {
             let tenant = tenant_in(conn, &handle)?;
-            store::get(conn, tenant, id)
+            store::get(conn, tenant.id, id)
         })
         .await?;
     Ok(found.view(app.clock.now()))

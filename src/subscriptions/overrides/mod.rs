@@ -8,5 +8,5 @@ pub mod http;
 pub mod model;
 mod store;
 
-pub use model::{Override, Resolved, Rule, Source, Terms};
+pub use model::{Grants, Override, Resolved, Rule, Source};
 pub use store::{remove_of_tenant as remove_of_tenant_in, rules_of as rules_of_in};

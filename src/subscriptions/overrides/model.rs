@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::catalog::{Feature, FeatureTerm};
+use crate::catalog::{Feature, FeatureTerm, Metered};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{OverrideId, TenantId};
@@ -143,6 +143,20 @@ impl Wanted {
             }
             _ => {}
         }
+        match &self.value {
+            Some(Feature::Choice(word)) if !is_name(word) => {
+                fault("/value", "must be 1 to 64 characters that can be seen".to_owned());
+            }
+            Some(Feature::Metered(metered)) if !is_name(&metered.meter) => {
+                fault("/value/meter", "must be 1 to 64 characters that can be seen".to_owned());
+            }
+            Some(Feature::Metered(Metered { limit, .. }) | Feature::Amount(limit))
+                if i64::try_from(*limit).is_err() =>
+            {
+                fault("/value", "is too large".to_owned());
+            }
+            _ => {}
+        }
         let starts = self.starts_at.unwrap_or(now);
         if self.ends_at.is_some_and(|ends| ends <= starts || ends <= now) {
             fault("/ends_at", "must be later than starts_at, and in the future".to_owned());
@@ -152,6 +166,10 @@ impl Wanted {
         }
         if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 fn kind(feature: &Feature) -> &'static str {
@@ -195,7 +213,7 @@ pub enum Resolved<'a> {
 
 /// All that says what a tenant is granted.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
+pub struct Grants<'a> {
     /// Overrides, the latest first.
     pub overrides: &'a [Rule],
     /// What the version of its plan grants.
@@ -204,7 +222,7 @@ pub struct Terms<'a> {
     pub defaults: &'a BTreeMap<String, FeatureTerm>,
 }
 
-impl<'a> Terms<'a> {
+impl<'a> Grants<'a> {
     /// What it is granted of `feature` at `now`: by an override, else by the plan, else by default. Of overrides
     /// that count at once the one that was made later wins.
     #[must_use]
@@ -231,6 +249,15 @@ impl<'a> Terms<'a> {
         let by_default = self.defaults.iter().filter(|(_, term)| term.default.is_some());
         let names = named.chain(by_default.map(|(name, _)| name.as_str()));
         names.map(|name| (name, self.resolve(name, now))).collect()
+    }
+
+    /// Whether anything is granted of `meter` now, or could come to be by an override that is known already.
+    #[must_use]
+    pub fn may_meter(&self, meter: &str) -> bool {
+        let on = |feature: &Feature| matches!(feature, Feature::Metered(metered) if metered.meter == meter);
+        let defaults = self.defaults.values().filter_map(|term| term.default.as_ref());
+        let ours = self.overrides.iter().filter_map(|rule| rule.value.as_ref());
+        !meter.is_empty() && self.plan.values().chain(defaults).chain(ours).any(on)
     }
 
     /// The next moment after `now` at which an override begins or ends.
@@ -332,7 +359,7 @@ mod tests {
                 })
                 .collect();
             rules.reverse();
-            let terms = Terms { overrides: &rules, plan: &plan, defaults: &defaults };
+            let terms = Grants { overrides: &rules, plan: &plan, defaults: &defaults };
             for second in 0..45 {
                 let mut said: BTreeMap<&str, Option<(u64, Source)>> = BTreeMap::new();
                 let number = |value: &Feature| match value { Feature::Amount(number) => *number, _ => panic!() };
