@@ -5,7 +5,9 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::system;
-use crate::{catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants};
+use crate::{
+    catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
+};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {

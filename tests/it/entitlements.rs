@@ -164,8 +164,14 @@ async fn an_override_that_cannot_be_meant_is_refused_field_by_field() {
         (json!({ "feature": "nonsense", "value": true, "reason": "x" }), vec!["/feature"]),
         (json!({ "feature": "projects", "value": true, "reason": "x" }), vec!["/value"]),
         (json!({ "feature": "projects", "reason": "x" }), vec!["/value"]),
-        (json!({ "feature": "projects", "value": 1, "revoke": true, "reason": " " }), vec!["/reason", "/value"]),
-        (json!({ "feature": "sso", "value": true, "reason": "x", "ends_at": "2001-01-01T00:00:00Z" }), vec!["/ends_at"]),
+        (
+            json!({ "feature": "projects", "value": 1, "revoke": true, "reason": " " }),
+            vec!["/reason", "/value"],
+        ),
+        (
+            json!({ "feature": "sso", "value": true, "reason": "x", "ends_at": "2001-01-01T00:00:00Z" }),
+            vec!["/ends_at"],
+        ),
         (json!({ "feature": "theme", "value": "", "reason": "x" }), vec!["/value"]),
         (json!({ "feature": "sso", "value": true }), vec!["/reason"]),
     ] {
