@@ -26,6 +26,8 @@ pub enum Mode {
     Read,
     /// Serializable, may change.
     Write,
+    /// May change, and sees at each statement what is committed by then.
+    Held,
 }
 
 impl Conn {
@@ -36,12 +38,15 @@ impl Conn {
     /// [`Error::Unavailable`] when the connection is gone.
     pub fn begin(&mut self, mode: Mode) -> Result<()> {
         match (self, mode) {
-            (Self::Sqlite(c), Mode::Write) => {
+            (Self::Sqlite(c), Mode::Write | Mode::Held) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")
             }
             (Self::Sqlite(c), Mode::Read) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN"),
             (Self::Postgres(c), Mode::Write) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+            }
+            (Self::Postgres(c), Mode::Held) => {
+                AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED")
             }
             (Self::Postgres(c), Mode::Read) => AnsiTransactionManager::begin_transaction_sql(
                 c,

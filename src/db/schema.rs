@@ -373,6 +373,65 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    quota_counters (tenant_id, meter, per, window_start) {
+        tenant_id -> SqlId,
+        meter -> Text,
+        per -> Text,
+        window_start -> SqlTs,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    quota_takes (tenant_id, key) {
+        tenant_id -> SqlId,
+        key -> Text,
+        feature -> Text,
+        amount -> BigInt,
+        outcome -> SqlJson,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    quota_thresholds (tenant_id, feature, per, window_start, percent) {
+        tenant_id -> SqlId,
+        feature -> Text,
+        per -> Text,
+        window_start -> SqlTs,
+        percent -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    entitlement_overrides (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        feature -> Text,
+        value -> Nullable<SqlJson>,
+        starts_at -> SqlTs,
+        ends_at -> Nullable<SqlTs>,
+        reason -> Text,
+        created_by -> Text,
+        created_at -> SqlTs,
+        ended_by -> Nullable<Text>,
+        rev -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     plan_versions (id) {
         id -> SqlId,
         key -> Text,
@@ -568,6 +627,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     totp_factors,
     recovery_codes,
     operator_users,
+    quota_counters,
+    quota_takes,
+    quota_thresholds,
+    entitlement_overrides,
     plan_versions,
     plans,
     catalogues,
