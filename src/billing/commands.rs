@@ -93,9 +93,7 @@ pub fn mark_paid_in(
 pub fn void_in(conn: &mut Conn, caller: &Caller, now: Ts, id: InvoiceId, reason: String) -> Result<Invoice> {
     let mut invoice = store::get(conn, id)?.void(reason, now)?;
     store::save(conn, &mut invoice)?;
-    let mut facts = invoice.facts();
-    facts["reason"] = json!(invoice.void_reason);
-    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.voided", facts))?;
+    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.voided", invoice.facts()))?;
     Ok(invoice)
 }
 

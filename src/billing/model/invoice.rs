@@ -192,7 +192,7 @@ impl Invoice {
     pub fn facts(&self) -> serde_json::Value {
         serde_json::json!({
             "invoice_id": self.id, "number": self.number, "currency": self.currency, "total": self.total,
-            "state": self.state, "payment_reference": self.payment_reference,
+            "state": self.state, "payment_reference": self.payment_reference, "void_reason": self.void_reason,
         })
     }
 
