@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
 use crate::billing::{PaymentNews, Provider};
-use crate::catalog::Catalogue;
+use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -42,14 +42,19 @@ use crate::work::runner::Wake;
 /// How long a suspension or resumption waits for its cluster before it answers.
 const INLINE_ACCESS: Duration = Duration::from_secs(2);
 
+/// How long after the store did not answer it is asked again what is sold.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The parts.
 pub struct Parts {
     /// The effective settings.
     pub settings: Settings,
     /// Every effective key with where its value came from, secrets redacted.
     pub provenance: Vec<Entry>,
-    /// The plans.
-    pub catalogue: Catalogue,
+    /// The plans that are sold, and every edition that somebody holds.
+    pub catalogue: Shelf,
+    /// Where they are read from.
+    pub plans_source: Source,
     /// Who collects what invoices say.
     pub billing: Box<dyn Provider>,
     /// Who wants to know of payments.
@@ -84,6 +89,8 @@ pub struct Parts {
     pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
+    /// Tells the clockwork of subscriptions that what is due next has changed.
+    pub subscriptions_due: Notify,
     /// Tells the stock keeper that a placement was taken.
     pub stock_taken: Notify,
     /// Requests with an idempotency key that are at work.
@@ -173,6 +180,19 @@ impl App {
 pub struct Forgetter(pub App);
 
 impl Forgetter {
+    /// Looks at what is sold again, until the store answers.
+    fn sell_anew(&self) {
+        let app = self.0.clone();
+        tokio::spawn(async move {
+            while let Err(error) = app.catalogue.reload(&app.db).await {
+                tracing::warn!(error = %error, "the catalogue could not be read again; trying again soon");
+                if app.stopping.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
     async fn is_active(&self, tenant: TenantId) -> bool {
         let resident = router::find(&self.0, &Handle::Id(tenant)).await;
         resident.is_ok_and(|resident| resident.state == State::Active)
@@ -199,6 +219,9 @@ impl Listener for Forgetter {
             if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.signed_in.forget_session(session).await;
             }
+            if notice.kind == "catalogue.loaded" {
+                self.sell_anew();
+            }
             if notice.kind.starts_with("signing_key.")
                 && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await
             {
@@ -208,6 +231,8 @@ impl Listener for Forgetter {
     }
 
     fn forget_all(&self) {
+        // A catalogue may have been loaded while nobody listened.
+        self.sell_anew();
         self.0.router.forget_all();
         self.0.ring.forget_all();
         self.0.signed_in.forget_all();

@@ -19,6 +19,7 @@ pub mod onboarding;
 pub mod operations;
 pub mod placement;
 pub mod server;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod tenants;
 pub mod work;

@@ -84,6 +84,12 @@ impl Scopes {
         self.0 & Self::bit(*scope) != 0
     }
 
+    /// All of it but `scope`.
+    #[must_use]
+    pub fn without(self, scope: Scope) -> Self {
+        Self(self.0 & !Self::bit(scope))
+    }
+
     /// Those in it, in the order of the documentation.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.contains(scope))
@@ -126,6 +132,8 @@ mod tests {
             assert_eq!(one.iter().collect::<Vec<_>>(), [scope]);
             let others: BTreeSet<_> = Scope::ALL.into_iter().filter(|other| *other != scope).collect();
             let without = Scopes::from(&others);
+            let all: Scopes = Scope::ALL.into_iter().collect();
+            assert_eq!(all.without(scope), without);
             assert!(!without.contains(&scope));
             assert_eq!(serde_json::to_value(without).unwrap(), serde_json::to_value(&others).unwrap());
         }

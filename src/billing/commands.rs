@@ -147,6 +147,10 @@ pub async fn void(
         .write(move |conn| {
             if_match.check(store::get(conn, id)?.rev())?;
             let invoice = void_in(conn, &caller, now, id, reason.clone())?;
+            again
+                .payment_news
+                .iter()
+                .try_for_each(|news| news.voided_in(conn, &again, &caller, now, &invoice))?;
             // What was paid meanwhile waited behind this one.
             for paid in settle_in(conn, &caller, now, invoice.tenant_id, &invoice.currency)? {
                 tell_paid_in(conn, &again, &caller, now, &paid)?;
@@ -166,12 +170,14 @@ pub(super) fn tell_paid_in(
     now: Ts,
     invoice: &Invoice,
 ) -> Result<()> {
-    app.payment_news.iter().try_for_each(|news| news.paid_in(conn, caller, now, invoice))
+    app.payment_news.iter().try_for_each(|news| news.paid_in(conn, app, caller, now, invoice))
 }
 
 /// After a commit that may have changed what a tenant may do.
 pub(super) async fn after(app: &App, tenant: TenantId) {
-    app.forget_tenant(tenant).await;
+    if let Err(error) = tenants::commands::settled(app, tenant).await {
+        tracing::warn!(tenant = %tenant, error = %error, "what followed from a payment is left to its operation");
+    }
     app.wake.work();
 }
 
@@ -220,7 +226,7 @@ pub async fn hand_over(app: &App, caller: &Caller, handle: Handle) -> Result<Ope
             }
             let wanted = match store::account(conn, tenant.id)? {
                 Some(account) if !account.wanted.ended => account.wanted,
-                _ => of_plan(again.catalogue.get(&tenant.plan))?,
+                _ => of_plan(again.catalogue.on_sale(&tenant.plan).as_deref().map(|version| &version.plan))?,
             };
             hand_over_in(conn, &again, &caller, now, tenant.id, wanted)?.ok_or_else(|| {
                 Error::conflict("billing_is_manual", "nobody collects but people: billing.provider is manual")

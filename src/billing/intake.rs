@@ -116,7 +116,7 @@ fn failed_in(
         now,
         NewEvent::of(tenant, "payment.failed", json!({ "reference": reference })),
     )?;
-    app.payment_news.iter().try_for_each(|news| news.failed_in(conn, caller, now, tenant))?;
+    app.payment_news.iter().try_for_each(|news| news.failed_in(conn, app, caller, now, tenant))?;
     Ok(true)
 }
 
@@ -139,7 +139,9 @@ fn subscription_in(
         log::append_in(conn, caller, now, NewEvent::of(account.tenant_id, "billing.status_changed", data))?;
     }
     if status == Status::Ended && unasked {
-        app.payment_news.iter().try_for_each(|news| news.ended_in(conn, caller, now, account.tenant_id))?;
+        app.payment_news
+            .iter()
+            .try_for_each(|news| news.ended_in(conn, app, caller, now, account.tenant_id))?;
     }
     Ok(true)
 }

@@ -1,6 +1,7 @@
 //! Who wants to know of payments. Billing lies below subscriptions, so it tells whoever listens.
 
 use super::model::Invoice;
+use crate::app::App;
 use crate::auth::Caller;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
@@ -13,17 +14,31 @@ pub trait PaymentNews: Send + Sync {
     ///
     /// # Errors
     /// The store's; the payment is then not recorded either.
-    fn paid_in(&self, conn: &mut Conn, caller: &Caller, now: Ts, invoice: &Invoice) -> Result<()>;
+    fn paid_in(&self, conn: &mut Conn, app: &App, caller: &Caller, now: Ts, invoice: &Invoice) -> Result<()>;
+
+    /// An invoice was taken back.
+    ///
+    /// # Errors
+    /// The store's.
+    fn voided_in(
+        &self,
+        conn: &mut Conn,
+        app: &App,
+        caller: &Caller,
+        now: Ts,
+        invoice: &Invoice,
+    ) -> Result<()>;
 
     /// The provider tried to collect from a tenant and failed. It will try again, or give up and say so.
     ///
     /// # Errors
     /// The store's.
-    fn failed_in(&self, conn: &mut Conn, caller: &Caller, now: Ts, tenant: TenantId) -> Result<()>;
+    fn failed_in(&self, conn: &mut Conn, app: &App, caller: &Caller, now: Ts, tenant: TenantId)
+    -> Result<()>;
 
     /// The provider ended a tenant's subscription without being asked to: it gave up collecting, or somebody ended it there.
     ///
     /// # Errors
     /// The store's.
-    fn ended_in(&self, conn: &mut Conn, caller: &Caller, now: Ts, tenant: TenantId) -> Result<()>;
+    fn ended_in(&self, conn: &mut Conn, app: &App, caller: &Caller, now: Ts, tenant: TenantId) -> Result<()>;
 }

@@ -8,11 +8,30 @@ use utoipa::ToSchema;
 
 use crate::kernel::isolation::Isolation;
 
-/// All plans, in the order of the file.
+/// All that is sold: what a file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
-    /// The plans; their keys differ.
+    /// The plans, in the order of the file; their keys differ.
     pub plans: Vec<Plan>,
+    /// What holds for all of them.
+    pub terms: Terms,
+}
+
+/// What a catalogue says beside its plans.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Terms {
+    /// Features by key.
+    pub features: BTreeMap<String, FeatureTerm>,
+}
+
+/// What a catalogue says of a feature, whatever the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FeatureTerm {
+    /// What customers read.
+    pub name: Option<String>,
+    /// What plans grant that do not name it.
+    pub default: Option<Feature>,
 }
 
 impl Catalogue {
@@ -68,6 +87,8 @@ pub enum Feature {
     Amount(u64),
     /// So much of it in a period.
     Metered(Metered),
+    /// One of several kinds of it, by a word.
+    Choice(String),
 }
 
 /// A feature that is used up.

@@ -63,6 +63,8 @@ pub enum Kind {
     Slugs,
     /// Networks in CIDR notation.
     Networks,
+    /// A name of the tz database.
+    TimeZone,
     /// A secret of others that we hold: a key, a password.
     Secret,
 }
@@ -98,6 +100,7 @@ pub const KEYS: &[KeySpec] = &[
     int("clusters.*.connect_timeout_ms", 100, 60_000),
     key("application.migrations_dir", Kind::Path),
     key("plans.file", Kind::Path),
+    key("billing.time_zone", Kind::TimeZone),
     key("billing.provider", Kind::Choice(&["manual", "stripe"])),
     key("billing.issuer", Kind::Text),
     key("billing.stripe.secret_key", Kind::Secret),
@@ -105,6 +108,11 @@ pub const KEYS: &[KeySpec] = &[
     key("billing.stripe.collection", Kind::Choice(&["send_invoice", "charge_automatically"])),
     key("billing.stripe.api_url", Kind::HttpUrl),
     int("billing.stripe.timeout_s", 1, 80),
+    int("billing.dunning.warn_after_d", 0, 3_650),
+    int("billing.dunning.restrict_after_d", 0, 3_650),
+    int("billing.dunning.suspend_after_d", 0, 3_650),
+    int("billing.dunning.cancel_after_d", 0, 3_650),
+    key("clock.mode", Kind::Choice(&["system", "test"])),
     key("signup.enabled", Kind::Bool),
     key("signup.verify_email", Kind::Bool),
     int("signup.verification_ttl_s", 1, 604_800),
@@ -212,6 +220,7 @@ impl Kind {
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
+            Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
         }
     }
@@ -246,6 +255,9 @@ impl Kind {
             (Self::SmtpUrl, Raw::Text(text)) => url::SmtpUrl::parse(text).map(|_| ()),
             (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
                 refuse(format!("`{text}` is no mail address"))
+            }
+            (Self::TimeZone, Raw::Text(text)) if jiff::tz::TimeZone::get(text).is_err() => {
+                refuse(format!("`{text}` is no time zone"))
             }
             (Self::MasterKey, Raw::Text(text)) => super::master_key::parse(text).map(|_| ()),
             (Self::MasterKeys, Raw::List(all)) => {

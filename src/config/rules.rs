@@ -34,6 +34,7 @@ pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     mail(loaded, reader);
     billing(loaded, reader);
     backoff(loaded, reader);
+    dunning(loaded, reader);
     session_life(loaded, reader);
     migrations(loaded, reader, dir);
     loaded.warnings.extend(warnings(loaded));
@@ -63,6 +64,28 @@ fn clusters(loaded: &Loaded, reader: &mut Reader<'_>) {
     }
     if let Some(fault) = unsupported(settings.tenancy.isolation, name, cluster.url.engine()) {
         reader.refuse("tenancy.isolation", loaded.origin("tenancy.isolation"), fault);
+    }
+}
+
+/// Rungs that are there follow one another.
+fn dunning(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let ladder = &loaded.settings.billing.dunning;
+    let rungs = [
+        ("billing.dunning.warn_after_d", ladder.warn_after_d),
+        ("billing.dunning.restrict_after_d", ladder.restrict_after_d),
+        ("billing.dunning.suspend_after_d", ladder.suspend_after_d),
+        ("billing.dunning.cancel_after_d", ladder.cancel_after_d),
+    ];
+    if rungs.iter().any(|(key, _)| reader.refused.contains(*key)) {
+        return;
+    }
+    let there: Vec<_> = rungs.into_iter().filter(|(_, days)| *days > 0).collect();
+    for (before, after) in there.iter().zip(there.iter().skip(1)) {
+        if after.1 <= before.1 {
+            let detail = format!("{} is not after {}, which is {}", after.1, before.0, before.1);
+            let fault = Fault::new(detail, format!("give more than {}, or 0 to leave it out", before.1));
+            reader.refuse(after.0, loaded.origin(after.0), fault);
+        }
     }
 }
 

@@ -35,8 +35,10 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
-    /// Invoices, and who collects them.
+    /// What is due when, who collects it, and what happens when it is not paid.
     pub billing: Billing,
+    /// Where the present comes from.
+    pub clock: ClockSource,
     /// Who may sign up, and how.
     pub signup: Signup,
     /// Tokens and passwords.
@@ -223,7 +225,7 @@ pub struct Plans {
     pub file: PathBuf,
 }
 
-/// Invoices, and who collects them.
+/// What is due when, who collects it, and what happens when it is not paid.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Billing {
@@ -233,6 +235,42 @@ pub struct Billing {
     pub issuer: String,
     /// The account at Stripe.
     pub stripe: Stripe,
+    /// By whose calendar new tenants' periods count.
+    pub time_zone: String,
+    /// The ladder of what is unpaid.
+    pub dunning: Dunning,
+}
+
+/// After how many days unpaid each rung is climbed; 0 leaves one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dunning {
+    /// People are told.
+    pub warn_after_d: u32,
+    /// Data can be read, not written.
+    pub restrict_after_d: u32,
+    /// The tenant is suspended.
+    pub suspend_after_d: u32,
+    /// The subscription is canceled.
+    pub cancel_after_d: u32,
+}
+
+/// Where the present comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSource {
+    /// The machine, or calls.
+    pub mode: ClockMode,
+}
+
+/// Who moves time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockMode {
+    /// The machine's clock.
+    System,
+    /// Calls of an operator: for tests.
+    Test,
 }
 
 /// Who collects what invoices say.

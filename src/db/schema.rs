@@ -364,6 +364,72 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    plan_versions (id) {
+        id -> SqlId,
+        key -> Text,
+        number -> Integer,
+        spec -> SqlJson,
+        created_at -> SqlTs,
+        created_by -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    plans (key) {
+        key -> Text,
+        position -> Integer,
+        current_id -> SqlId,
+        archived_at -> Nullable<SqlTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    catalogues (number) {
+        number -> BigInt,
+        terms -> SqlJson,
+        created_at -> SqlTs,
+        created_by -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    subscriptions (tenant_id) {
+        tenant_id -> SqlId,
+        id -> SqlId,
+        version_id -> SqlId,
+        state -> Text,
+        time_zone -> Text,
+        anchor_at -> SqlTs,
+        periods -> Integer,
+        period_start -> SqlTs,
+        period_end -> SqlTs,
+        trial_ends_at -> Nullable<SqlTs>,
+        cancel_at -> Nullable<SqlTs>,
+        canceled_at -> Nullable<SqlTs>,
+        paused_at -> Nullable<SqlTs>,
+        pending_plan -> Nullable<Text>,
+        unpaid_since -> Nullable<SqlTs>,
+        wanted_isolation -> Nullable<Text>,
+        next_at -> Nullable<SqlTs>,
+        rev -> BigInt,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     invoices (id) {
         id -> SqlId,
         number -> Text,
@@ -489,5 +555,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     billing_events,
     totp_factors,
     recovery_codes,
-    operator_users
+    operator_users,
+    plan_versions,
+    plans,
+    catalogues,
+    subscriptions
 );

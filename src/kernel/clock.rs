@@ -38,6 +38,18 @@ impl Ts {
         self.0.as_second()
     }
 
+    /// The same moment, for calendars.
+    #[must_use]
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+
+    /// A moment of a calendar, cut to microseconds.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        Self::from_micros(at.as_microsecond()).unwrap_or(Self(at))
+    }
+
     /// This moment plus `by`; stays at the last representable moment when that overflows.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {

@@ -15,6 +15,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, TenantId};
 use crate::kernel::limits::{self, Taken, Tally};
 use crate::placement::router::{self, Resident};
+use crate::subscriptions;
 use crate::tenants::{Handle, State};
 
 /// What became of a verification.
@@ -93,7 +94,7 @@ fn slug<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::O
 }
 
 fn plan<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::Ok, S::Error> {
-    of.as_ref().map(|resident| &*resident.plan).serialize(serializer)
+    of.as_ref().map(|resident| &resident.version.plan.key).serialize(serializer)
 }
 
 impl Verification {
@@ -112,13 +113,19 @@ impl Verification {
 }
 
 /// What keeps the key from it before any limit is asked.
-fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Option<VerifyCode> {
+fn refusal(
+    key: &HotKey,
+    scopes: Scopes,
+    now: Ts,
+    resident: &Resident,
+    needed: &[Scope],
+) -> Option<VerifyCode> {
     match key.standing(now) {
         Standing::Revoked => Some(VerifyCode::Revoked),
         Standing::Disabled => Some(VerifyCode::Disabled),
         Standing::Expired => Some(VerifyCode::Expired),
         Standing::Good if resident.state != State::Active => Some(VerifyCode::TenantSuspended),
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
+        Standing::Good if !needed.iter().all(|scope| scopes.contains(scope)) => {
             Some(VerifyCode::InsufficientScope)
         }
         Standing::Good => None,
@@ -127,11 +134,11 @@ fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Opti
 
 /// Asks the tenant's limit and the key's own for `cost`: both give it or neither does. 0 only looks.
 pub fn take(app: &App, key: &HotKey, resident: &Resident, cost: u32) -> Taken {
-    limits::take(resident.limit.as_ref(), key.limit(), app.buckets.now(), cost)
+    limits::take(Some(&resident.limit), key.limit(), app.buckets.now(), cost)
 }
 
 /// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes
-/// held, `cost` within the rate limits. Whatever refuses, nothing is taken from the limits.
+/// held, `cost` within the rate limits. While an invoice holds a tenant to reading, none of its keys holds `data:write`. Whatever refuses, nothing is taken from the limits.
 ///
 /// # Errors
 /// As [`Caller::may`]; the store's on a cold miss. A key that may not is an answer, not an error.
@@ -154,7 +161,12 @@ pub async fn verify(
         Err(error) => return Err(error),
     };
     let now = app.clock.now();
-    let refusal = refusal(&key, now, &resident, needed);
+    let scopes = match resident.standing {
+        // An invoice is unpaid: its data can only be read.
+        subscriptions::Standing::Restricted => key.scopes.without(Scope::DataWrite),
+        _ => key.scopes,
+    };
+    let refusal = refusal(&key, scopes, now, &resident, needed);
     let taken = take(app, &key, &resident, if refusal.is_some() { 0 } else { cost });
     let code = match refusal {
         Some(code) => code,
@@ -171,7 +183,7 @@ pub async fn verify(
         tenant_id: Some(tenant),
         tenant_slug: Some(Arc::clone(&resident)),
         plan: Some(resident),
-        scopes: Some(key.scopes),
+        scopes: Some(scopes),
         rate_limit: taken.tighter().map(RateLimitState::from),
     })
 }

@@ -13,6 +13,7 @@ use crate::kernel::id::TenantId;
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
 use crate::placement::{self, steps_run};
+use crate::subscriptions;
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
 use crate::work::{self, NewOperation, Operation};
@@ -127,6 +128,7 @@ pub(super) fn create_in(
         tenant = tenant.activate(now)?;
     }
     tenants::insert_in(conn, &tenant)?;
+    subscriptions::begin_in(conn, app, caller, &tenant, now)?;
     log::append_in(conn, caller, now, NewEvent::of(id, "tenant.created", facts.clone()))?;
     if claimed.is_some() {
         log::append_in(conn, caller, now, NewEvent::of(id, "tenant.provisioned", facts))?;

@@ -16,6 +16,7 @@ use crate::keys;
 use crate::log::{self, NewEvent};
 use crate::mail;
 use crate::placement::{self, steps_run};
+use crate::subscriptions;
 use crate::tenants::Handle;
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
 use crate::work::runner::{Running, Worker};
@@ -118,6 +119,7 @@ impl Remover {
                 mail::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
                 placement::remove_in(conn, id)?;
+                subscriptions::remove_of_tenant_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
                 tenants::save_in(conn, &mut tenant)?;
                 log::append_in(

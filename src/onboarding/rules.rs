@@ -1,10 +1,12 @@
 //! What a new tenant must satisfy beyond the shape of its request: each rule by itself, so that every
 //! wrong field is named at once, also when other fields have not even the right shape.
 
+use std::sync::Arc;
+
 use super::commands::{SignupRequest, TenantRequest};
 use crate::app::App;
 use crate::auth::{Caller, Verb, password};
-use crate::catalog::Plan;
+use crate::catalog::PlanVersion;
 use crate::http::Sound;
 use crate::identity::commands::normalise_email;
 use crate::kernel::error::{Error, FieldError, Result};
@@ -137,7 +139,7 @@ pub(super) fn faults_of_tenant(app: &App, caller: &Caller, sound: &Sound<'_>) ->
         let plan = plan(app, sound.text("/plan"), false).ok();
         let asked = sound.text("/isolation").and_then(|word| word.parse().ok());
         let wanted = Wanted {
-            isolation: model(app, asked, plan),
+            isolation: model(app, asked, plan.as_deref()),
             cluster: sound.text("/cluster").map(ToOwned::to_owned),
             region: sound.text("/region").map(ToOwned::to_owned),
         };
@@ -178,14 +180,14 @@ fn name(text: &str) -> Result<&str, String> {
     if text.is_empty() { Err("must not be blank".to_owned()) } else { Ok(text) }
 }
 
-fn plan<'a>(app: &'a App, asked: Option<&str>, public_only: bool) -> Result<&'a Plan, String> {
+fn plan(app: &App, asked: Option<&str>, public_only: bool) -> Result<Arc<PlanVersion>, String> {
     let key = asked.unwrap_or(&app.settings.signup.default_plan);
-    let found = app.catalogue.get(key).filter(|plan| plan.public || !public_only);
+    let found = app.catalogue.on_sale(key).filter(|version| version.plan.public || !public_only);
     found.ok_or_else(|| format!("there is no plan `{key}`; see GET /v1/plans"))
 }
 
-fn model(app: &App, asked: Option<Isolation>, plan: Option<&Plan>) -> Isolation {
-    asked.or(plan.and_then(|plan| plan.isolation)).unwrap_or(app.settings.tenancy.isolation)
+fn model(app: &App, asked: Option<Isolation>, version: Option<&PlanVersion>) -> Isolation {
+    asked.or(version.and_then(|version| version.plan.isolation)).unwrap_or(app.settings.tenancy.isolation)
 }
 
 fn cluster(app: &App, wanted: &Wanted) -> Result<String, String> {
@@ -210,14 +212,14 @@ fn draft(app: &App, asked: Asked<'_>, faults: &mut Faults) -> Option<Draft> {
         None => Some(SlugWish::Derived(Slug::derive(text.trim(), reserved))),
     };
     let plan = faults.keep("/plan", plan(app, asked.plan, asked.public_only));
-    let wanted = Wanted { isolation: model(app, asked.isolation, plan), ..asked.wanted };
+    let wanted = Wanted { isolation: model(app, asked.isolation, plan.as_deref()), ..asked.wanted };
     let cluster = faults.keep(where_from(&wanted), cluster(app, &wanted))?;
     let of_cluster =
         app.clusters.get(&cluster).ok().and_then(|configured| configured.settings.region.clone());
     Some(Draft {
         name: name?.to_owned(),
         slug: slug?,
-        plan: plan?.key.clone(),
+        plan: plan?.plan.key.clone(),
         isolation: wanted.isolation,
         cluster,
         region: wanted.region.or(of_cluster).or_else(|| app.settings.tenancy.region.clone()),

@@ -30,6 +30,7 @@ use crate::kernel::id::{SignupId, TenantId, UserId};
 use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail, model::in_words};
 use crate::placement;
+use crate::subscriptions;
 use crate::tenants::{self, Handle, State};
 use crate::work::{self, CANCELED, GIVEN_UP};
 
@@ -173,6 +174,7 @@ fn confirm_in(
     join_in(conn, &user, tenant.id, TenantRole::Owner)?;
     let placement = app.clusters.begin(&app.vault, tenant.id, &tenant.cluster, tenant.isolation, now)?;
     placement::insert_in(conn, &placement)?;
+    subscriptions::begin_in(conn, app, caller, &tenant, now)?;
     let signup = Signup {
         id: owner.signup_id,
         tenant_id: tenant.id,

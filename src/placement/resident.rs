@@ -9,11 +9,13 @@ use secrecy::SecretString;
 use super::home::Home;
 use super::place::{PlaceState, Placement};
 use super::steps_run;
+use crate::catalog::PlanVersion;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
 use crate::kernel::limits::Limit;
 use crate::kernel::vault::Vault;
+use crate::subscriptions::Standing;
 use crate::tenants::{State, Tenant};
 
 /// A tenant as the hot path knows it.
@@ -25,16 +27,25 @@ pub struct Resident {
     pub state: State,
     /// How its data is kept apart.
     pub isolation: Isolation,
-    /// The key of its plan.
-    pub plan: Arc<str>,
+    /// The edition of the plan it is on.
+    pub version: Arc<PlanVersion>,
+    /// How its subscription stands.
+    pub standing: Standing,
     /// The cluster its data is on.
     pub cluster: Arc<str>,
-    /// How much its keys may ask; none when its plan is not in the catalogue.
-    pub limit: Option<Limit>,
+    /// How much its keys may ask.
+    pub limit: Limit,
     /// The slug, then of its home the database, the schema and the role.
     names: Box<str>,
     slug_ends: u16,
     place: Option<Place>,
+}
+
+/// What a tenant has bought.
+pub(super) struct Terms {
+    pub(super) version: Arc<PlanVersion>,
+    pub(super) standing: Standing,
+    pub(super) limit: Limit,
 }
 
 #[derive(Debug)]
@@ -97,7 +108,7 @@ impl Resident {
     pub(super) fn new(
         tenant: &Tenant,
         placement: Option<Placement>,
-        limit: Option<Limit>,
+        terms: Terms,
         word: impl Fn(&str) -> Arc<str>,
     ) -> Result<Self> {
         let end = |text: &str| u16::try_from(text.len()).map_err(|_| Error::internal("a name is too long"));
@@ -128,9 +139,10 @@ impl Resident {
             id: tenant.id,
             state: tenant.state,
             isolation: tenant.isolation,
-            plan: word(&tenant.plan),
+            version: terms.version,
+            standing: terms.standing,
             cluster: word(&tenant.cluster),
-            limit,
+            limit: terms.limit,
             names: names.into_boxed_str(),
             slug_ends,
             place,
@@ -196,7 +208,19 @@ impl Resident {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::plans_file::{DEFAULT_PLANS, parse};
     use crate::kernel::clock::Ts;
+    use crate::kernel::gcra::Rate;
+    use crate::kernel::id::PlanVersionId;
+    use crate::kernel::limits::Buckets;
+
+    fn terms() -> Terms {
+        let plan = parse("plans.toml", DEFAULT_PLANS).unwrap().catalogue.plans.remove(0);
+        let created_at = Ts::from_micros(0).unwrap();
+        let version = PlanVersion { id: PlanVersionId::mint(), number: 1, created_at, plan };
+        let limit = Buckets::default().limit(version.id.uuid(), Rate { requests_per_s: 1, burst: 1 });
+        Terms { version: Arc::new(version), standing: Standing::Active, limit }
+    }
 
     #[test]
     fn a_resident_gives_its_names_back_whatever_they_are() {
@@ -230,11 +254,11 @@ mod tests {
                 password: None,
                 created_at: at,
             };
-            let resident = Resident::new(&tenant, Some(placement), None, |text| text.into()).unwrap();
+            let resident = Resident::new(&tenant, Some(placement), terms(), |text| text.into()).unwrap();
             let placed = resident.served().unwrap();
             assert_eq!((placed.home(), resident.slug(), placed.generation), (home, "acme", 3));
         }
-        let homeless = Resident::new(&tenant, None, None, |text| text.into()).unwrap();
+        let homeless = Resident::new(&tenant, None, terms(), |text| text.into()).unwrap();
         assert_eq!((homeless.slug(), homeless.generation()), ("acme", 0));
         assert!(homeless.placed().is_none() && homeless.served().is_err());
     }

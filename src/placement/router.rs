@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::resident::Terms;
 pub use super::resident::{Placed, Resident};
 use super::store;
 use crate::app::App;
@@ -13,6 +14,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::gcra::Rate;
 use crate::kernel::id::TenantId;
 use crate::log::memory::{Freshness, Memory};
+use crate::subscriptions;
 use crate::tenants::{self, Handle, State};
 
 /// Tenants that memory holds at most.
@@ -63,20 +65,23 @@ impl Router {
 }
 
 async fn load(app: App, id: TenantId) -> Result<Option<Resident>> {
+    let reader = app.clone();
     let found = app
         .db
         .read(move |conn| match tenants::get_in(conn, &Handle::Id(id)) {
-            Ok(tenant) => Ok(Some((tenant, store::find(conn, id)?))),
+            Ok(tenant) => {
+                let (version, standing) = subscriptions::terms_in(conn, &reader, &tenant)?;
+                Ok(Some((tenant, store::find(conn, id)?, version, standing)))
+            }
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         })
         .await?;
-    let Some((tenant, placement)) = found else { return Ok(None) };
-    let limit = app.catalogue.get(&tenant.plan).map(|plan| {
-        let rate = Rate { requests_per_s: plan.limits.requests_per_s, burst: plan.limits.burst };
-        app.buckets.limit(id.uuid(), rate)
-    });
-    Resident::new(&tenant, placement, limit, |text| app.router.word(text)).map(Some)
+    let Some((tenant, placement, version, standing)) = found else { return Ok(None) };
+    let limits = version.plan.limits;
+    let rate = Rate { requests_per_s: limits.requests_per_s, burst: limits.burst };
+    let terms = Terms { version, standing, limit: app.buckets.limit(id.uuid(), rate) };
+    Resident::new(&tenant, placement, terms, |text| app.router.word(text)).map(Some)
 }
 
 async fn load_slug(app: App, slug: String) -> Result<Option<TenantId>> {

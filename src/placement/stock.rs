@@ -44,6 +44,7 @@ pub async fn keep(app: App, stop: CancellationToken) {
 /// The models that signups may ask for: the default one and those of the plans.
 fn models(app: &App) -> BTreeSet<Isolation> {
     app.catalogue
+        .current()
         .plans
         .iter()
         .filter_map(|plan| plan.isolation)

@@ -1,6 +1,7 @@
 //! The one module that knows every other: it composes the parts, registers the routes, starts the
 //! background work, serves, and ends gracefully.
 
+mod clock;
 pub mod doctor;
 mod gate;
 mod ready;
@@ -24,7 +25,8 @@ use crate::app::{App, Forgetter, Parts};
 use crate::auth::throttle::Throttle;
 use crate::billing::worker::Collector;
 use crate::billing::{self, CHARGE_OPERATION, HAND_OVER_OPERATION};
-use crate::catalog::Opened;
+use crate::catalog::{self, Opened, Shelf};
+use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
@@ -50,6 +52,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
+use crate::subscriptions::{self, plans::worker::Mover};
 use crate::telemetry;
 use crate::work;
 use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
@@ -93,7 +96,22 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
         )
     })?;
     let bound = listener.local_addr().map_err(Error::internal)?;
+    let file = opened.catalogue.clone();
     let app = compose(opened, keys, settings.server.public_url(bound)).await?;
+    let loaded = catalog::commands::load(&app, file).await?;
+    if !loaded.is_empty() {
+        tracing::info!(
+            catalogue.added = ?loaded.added,
+            catalogue.changed = loaded.changed.len(),
+            catalogue.archived = ?loaded.archived,
+            "the catalogue was loaded"
+        );
+    }
+    let adopted = subscriptions::adopt(&app).await?;
+    if adopted > 0 {
+        tracing::info!(tenants = adopted, "tenants without a subscription got one");
+    }
+    subscriptions::clockwork::rearm(&app).await?;
     let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
@@ -183,6 +201,13 @@ async fn stop_signal() {
     }
 }
 
+fn clock(settings: &Settings) -> Clock {
+    match settings.clock.mode {
+        ClockMode::System => Clock::system(),
+        ClockMode::Test => Clock::fixed(Clock::system().now()),
+    }
+}
+
 fn vault(keys: &MasterKeys) -> Vault {
     Vault::new(keys.current.clone(), keys.previous.clone())
 }
@@ -206,11 +231,12 @@ async fn open_store(settings: &Settings) -> Result<Db> {
 /// # Errors
 /// The store's; an unreadable or unsafe application schema.
 pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
-    let Opened { loaded, catalogue } = opened;
+    let Opened { loaded, source, .. } = opened;
     let settings = loaded.settings;
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
-    let (clock, vault) = (Clock::system(), vault(&keys));
+    let catalogue = Shelf::open(&db, settings.signup.default_plan.clone()).await?;
+    let (clock, vault) = (clock(&settings), vault(&keys));
     let rotation = settings.auth.signing_key_rotation;
     let tokens = Tokens::load(&db, &vault, &clock, rotation, issuer, settings.auth.audience.clone()).await?;
     let door = &settings.data_door;
@@ -236,8 +262,9 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
+        plans_source: source,
         billing,
-        payment_news: Vec::new(),
+        payment_news: vec![Arc::new(subscriptions::Payments)],
         clock,
         vault,
         tokens,
@@ -252,6 +279,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         throttle: Throttle::default(),
         freshness,
         wake: Wake::default(),
+        subscriptions_due: Notify::new(),
         stock_taken: Notify::new(),
         in_progress: idempotency::InProgress::default(),
         stopping: CancellationToken::new(),
@@ -267,6 +295,7 @@ fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
     all.push(Arc::new(AccessKeeper(app.clone())));
     all.push(Arc::new(Postman(app.clone())));
     all.push(Arc::new(Resetter(app.clone())));
+    all.push(Arc::new(Mover(app.clone())));
     for kind in [HAND_OVER_OPERATION, CHARGE_OPERATION] {
         all.push(Arc::new(Collector { app: app.clone(), kind }));
     }
@@ -287,6 +316,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
+    tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(

@@ -4,8 +4,8 @@ use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::system;
-use crate::{billing, catalog, identity, keys, onboarding, operations, placement, tenants};
+use super::{clock, system};
+use crate::{billing, catalog, identity, keys, onboarding, operations, placement, subscriptions, tenants};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -15,11 +15,13 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
+        .configure(subscriptions::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
         .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(clock::routes)
         .configure(system::routes);
 }
 

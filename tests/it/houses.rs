@@ -21,8 +21,20 @@ const KERNEL: &str = "kernel";
 const FLOOR: &[&str] = &["db", "config", "log", "work", "auth", "http", "telemetry"];
 
 /// Each may know those before it. A new capability gets its place here.
-const CAPABILITIES: &[&str] =
-    &["mail", "catalog", "tenants", "billing", "placement", "identity", "keys", "onboarding", "operations"];
+const CAPABILITIES: &[&str] = &[
+    "mail",
+    "catalog",
+    "tenants",
+    "billing",
+    "subscriptions",
+    "placement",
+    "metering",
+    "entitlements",
+    "identity",
+    "keys",
+    "onboarding",
+    "operations",
+];
 
 /// What all handlers and workers share: it knows all, and may be known from the capabilities up.
 const SHARED: &str = "app";

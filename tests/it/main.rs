@@ -12,6 +12,7 @@
 mod attacks;
 mod billing;
 mod bounds;
+mod catalog;
 mod cluster;
 mod coherence;
 mod crash;
@@ -35,6 +36,7 @@ mod routes;
 mod sessions;
 mod stock;
 mod stripe;
+mod subscriptions;
 mod sweeps;
 mod tenants;
 mod throttling;

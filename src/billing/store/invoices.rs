@@ -221,6 +221,22 @@ pub fn open_of(conn: &mut Conn, tenant: TenantId, currency: &str) -> Result<Vec<
     with_lines(conn, rows)
 }
 
+/// Since when an invoice of this tenant's subscription is open; `None` when none is.
+///
+/// # Errors
+/// The store's.
+pub fn open_since(conn: &mut Conn, tenant: TenantId, subscription: SubscriptionId) -> Result<Option<Ts>> {
+    invoices::table
+        .filter(invoices::tenant_id.eq(tenant))
+        .filter(invoices::subscription_id.eq(subscription))
+        .filter(invoices::state.eq(State::Open))
+        .select(invoices::created_at)
+        .order(invoices::created_at.asc())
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
+}
+
 /// What a list of invoices is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {

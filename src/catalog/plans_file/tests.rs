@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalog::model::{Feature, FeatureTerm, Overage, Period};
 use crate::config::Environment;
 
 fn refused(text: &str) -> Vec<String> {
@@ -48,6 +49,36 @@ fn a_short_plan_gets_the_documented_defaults() {
 }
 
 #[test]
+fn features_can_be_words_and_have_defaults_for_plans_that_do_not_name_them() {
+    let text = r#"
+[features.support]
+name = "Support"
+default = "forum"
+[features.sso]
+[plans.free]
+name = "Free"
+[plans.free.features]
+support = "mail"
+"#;
+    let catalogue = parse("plans.toml", text).unwrap().catalogue;
+    let word = |text: &str| Feature::Choice(text.to_owned());
+    assert_eq!(catalogue.plans[0].features["support"], word("mail"));
+    let support = FeatureTerm { name: Some("Support".into()), default: Some(word("forum")) };
+    assert_eq!(catalogue.terms.features["support"], support);
+    assert_eq!(catalogue.terms.features["sso"], FeatureTerm { name: None, default: None });
+    let wrong =
+        "features.x = 1\n[plans.free]\nname = \"Free\"\nfeatures = { y = \"\" }\n[features.z]\ndefualt = 1";
+    assert_eq!(
+        refused(wrong),
+        [
+            "plans.toml:1:14: features.x: is a whole number; give a section with name or default",
+            "plans.toml:4:18: plans.free.features.y: is no word to choose; give a word of 1 to 200 letters",
+            "plans.toml:6:1: features.z.defualt: unknown key; did you mean features.z.default?",
+        ]
+    );
+}
+
+#[test]
 fn all_mistakes_come_in_one_go() {
     let text = r#"[plans.free]
 nmae = "Free"
@@ -75,7 +106,7 @@ name = "x"
         "plans.toml:2:1: plans.free.nmae: unknown key; did you mean plans.free.name?",
         "plans.toml:3:9: plans.free.price: -1 is out of range; allowed is 0 or more",
         "plans.toml:4:12: plans.free.interval: `weekly` is not one of the allowed words; allowed are month or year",
-        "plans.toml:6:9: plans.free.features.seats: is a number with a fraction; give true or false, a whole number, or { meter = …, limit = …, per = …, overage = … }",
+        "plans.toml:6:9: plans.free.features.seats: is a number with a fraction; give true or false, a whole number, a word, or { meter = …, limit = …, per = …, overage = … }",
         "plans.toml:7:9: plans.free.features.calls.overage: is missing; a metered feature needs meter, limit, per, overage",
         "plans.toml:7:36: plans.free.features.calls.limit: -1 is out of range; allowed is 0 or more",
         "plans.toml:7:46: plans.free.features.calls.per: `minute` is not one of the allowed words; allowed are hour, day, month or year",

@@ -20,6 +20,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{InvitationId, TenantId};
 use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail, model::in_words};
+use crate::subscriptions;
 use crate::tenants::{self, Handle, State, Tenant};
 
 /// Invites an address to the caller's tenant.
@@ -113,7 +114,7 @@ pub fn offer_in(
     if let Some(mut old) = store::open_of(conn, tenant.id, email)? {
         revoke_in(conn, caller, &mut old, now)?;
     }
-    let limit = app.catalogue.get(&tenant.plan).map_or(u32::MAX, |plan| plan.limits.members);
+    let limit = subscriptions::version_in(conn, app, tenant)?.plan.limits.members;
     let taken = members::count(conn, tenant.id)? + store::count_open(conn, tenant.id, now)?;
     if taken >= i64::from(limit) {
         return Err(Error::conflict(
@@ -210,7 +211,7 @@ pub async fn resend(app: &App, caller: &Caller, id: InvitationId) -> Result<Invi
                     retry_after: free.since(now),
                 });
             }
-            let limit = again.catalogue.get(&tenant.plan).map_or(u32::MAX, |plan| plan.limits.members);
+            let limit = subscriptions::version_in(conn, &again, &tenant)?.plan.limits.members;
             let taken = members::count(conn, tenant.id)? + store::count_open(conn, tenant.id, now)?;
             if one.expires_at <= now && taken >= i64::from(limit) {
                 return Err(Error::conflict("member_limit_reached", "the plan has no seat left for it"));

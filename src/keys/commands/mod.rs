@@ -23,6 +23,7 @@ use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::log::{self, NewEvent};
+use crate::subscriptions;
 use crate::tenants::Tenant;
 
 /// Appends what happened to a key. `data` gets the key's id and kind: other replicas forget it by that.
@@ -60,13 +61,13 @@ fn insert_in(conn: &mut Conn, caller: &Caller, key: Key, new: &NewKey, now: Ts) 
 }
 
 /// How many API keys the tenant's plan has places for.
-fn places(app: &App, tenant: &Tenant) -> u32 {
-    app.catalogue.get(&tenant.plan).map_or(u32::MAX, |plan| plan.limits.api_keys)
+fn places_in(conn: &mut Conn, app: &App, tenant: &Tenant) -> Result<u32> {
+    Ok(subscriptions::version_in(conn, app, tenant)?.plan.limits.api_keys)
 }
 
 /// Refuses a key more than the plan has places for.
 fn must_have_place_in(conn: &mut Conn, app: &App, tenant: &Tenant, now: Ts) -> Result<()> {
-    let places = places(app, tenant);
+    let places = places_in(conn, app, tenant)?;
     let (taken, _) = store::count_places(conn, tenant.id, now)?;
     if taken >= i64::from(places) {
         return Err(Error::conflict(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{places, settings, tell};
+use super::{places_in, settings, tell};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::auth::caller::OperatorId;
@@ -95,7 +95,7 @@ pub async fn rotate(
 /// Keys that work on beside their successors take no place of the plan, so their number has its own end.
 fn must_not_pile_up_in(conn: &mut Conn, app: &App, tenant: &Tenant, now: Ts) -> Result<()> {
     let (_, leaving) = store::count_places(conn, tenant.id, now)?;
-    if leaving >= i64::from(places(app, tenant).max(1)) {
+    if leaving >= i64::from(places_in(conn, app, tenant)?.max(1)) {
         return Err(Error::conflict(
             "rotation_limit_reached",
             "too many replaced keys still work: wait until one has ended, revoke one, or rotate with overlap_s 0",

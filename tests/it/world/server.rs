@@ -200,6 +200,11 @@ impl Server {
         self.settings.insert(key.to_owned(), value.to_string());
     }
 
+    /// Writes a file into the folder that the process works in.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         PathBuf::from(&self.settings["DATA_DIR"])

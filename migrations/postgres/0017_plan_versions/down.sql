@@ -1,0 +1,3 @@
+DROP TABLE catalogues;
+DROP TABLE plans;
+DROP TABLE plan_versions;
