@@ -22,6 +22,7 @@ use crate::kernel::clock::{Clock, Ts};
 use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::limits::Buckets;
+use crate::kernel::purse::Purses;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -29,6 +30,7 @@ use crate::keys::used::Uses;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::mail::Mailer;
+use crate::metering::quota::Till;
 use crate::onboarding::removal;
 use crate::placement::access;
 use crate::placement::clusters::Clusters;
@@ -83,6 +85,10 @@ pub struct Parts {
     pub router: Router,
     /// How much of their rate limits keys and tenants have used.
     pub buckets: Arc<Buckets>,
+    /// What tenants' keys may use of quotas without asking the store.
+    pub purses: Purses,
+    /// Where counters of quotas are changed, and what memory knows of them.
+    pub till: Till,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.

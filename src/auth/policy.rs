@@ -125,6 +125,10 @@ policy! {
     EndSession: operators [], members [Owner Admin Developer Billing Viewer], key None, service None;
     /// Verify a tenant's API key.
     VerifyKeys: operators [], members [], key None, service Some(Scope::KeysVerify);
+    /// Grant a tenant features beside its plan, and take them away.
+    ManageEntitlements: operators [OpAdmin Support], members [], key None, service None;
+    /// Check what a tenant may do, and take from its quotas.
+    CheckEntitlements: operators [], members [], key None, service Some(Scope::EntitlementsCheck);
     /// Ask where a tenant lives.
     ReadRoutes: operators [], members [], key None, service Some(Scope::RoutesRead);
     /// Receive a tenant's database credentials.

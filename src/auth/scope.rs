@@ -78,6 +78,18 @@ impl Scopes {
         at.and_then(|at| 1u32.checked_shl(at)).unwrap_or(0)
     }
 
+    /// The set as bits, the lowest first, in the order of [`Scope::ALL`].
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set of these bits.
+    #[must_use]
+    pub fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether `scope` is in it.
     #[must_use]
     pub fn contains(self, scope: &Scope) -> bool {

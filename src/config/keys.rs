@@ -67,6 +67,8 @@ pub enum Kind {
     TimeZone,
     /// A secret of others that we hold: a key, a password.
     Secret,
+    /// Whole numbers of per cent.
+    Percents,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -151,6 +153,8 @@ pub const KEYS: &[KeySpec] = &[
     int("operations.lease_s", 1, 3_600),
     int("operations.concurrency", 1, 256),
     int("keys.last_used_flush_s", 1, 60),
+    key("keys.verify_meter", Kind::Text),
+    key("quota.thresholds", Kind::Percents),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -195,7 +199,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -220,6 +224,7 @@ impl Kind {
             Self::MasterKeys => "a list of master keys".to_owned(),
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
+            Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
         }
@@ -267,6 +272,10 @@ impl Kind {
                 Some(slug) => refuse(format!("`{slug}` can never be a slug")),
                 None => Ok(()),
             },
+            (Self::Percents, Raw::List(all)) => match all.iter().find(|text| percent(text).is_none()) {
+                Some(text) => refuse(format!("`{text}` is no per cent")),
+                None => Ok(()),
+            },
             (Self::Networks, Raw::List(all)) => {
                 match all.iter().find(|text| text.parse::<ipnet::IpNet>().is_err()) {
                     Some(text) => refuse(format!("`{text}` is no network")),
@@ -286,6 +295,12 @@ impl Kind {
             Raw::Text(_) => !matches!(self, Self::Integer { .. } | Self::Bool) && !self.is_list(),
         }
     }
+}
+
+/// Reads a whole number of per cent, 1 to 1000.
+#[must_use]
+pub fn percent(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|percent| (1..=1_000).contains(percent))
 }
 
 fn is_slug(text: &str) -> bool {

@@ -311,6 +311,7 @@ fn entry(leaf: &Leaf) -> Entry {
         (_, Raw::Text(text)) => text.clone().into(),
         (_, Raw::Integer(number)) => (*number).into(),
         (_, Raw::Bool(flag)) => (*flag).into(),
+        (Kind::Percents, Raw::List(all)) => all.iter().filter_map(|text| keys::percent(text)).collect(),
         (_, Raw::List(all)) => all.clone().into(),
     };
     let digest = leaf.kind.is_secret().then(|| match &leaf.value {

@@ -109,6 +109,7 @@ impl<'a> Reader<'a> {
                 for item in items {
                     match &item.shape {
                         Shape::Text(text) => all.push(text.clone()),
+                        Shape::Integer(number) if spec.kind == Kind::Percents => all.push(number.to_string()),
                         other => {
                             let detail = format!("holds {} where a string is needed", other.words());
                             return self.refuse(key, item.origin.clone(), Fault::new(detail, ""));

@@ -79,6 +79,9 @@ fn property(kind: Kind) -> Map<String, Value> {
         Kind::Networks => {
             json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]+$"}})
         }
+        Kind::Percents => {
+            json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1_000}})
+        }
         Kind::Slugs => json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+$"}}),
     };
     match out {

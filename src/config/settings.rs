@@ -55,6 +55,8 @@ pub struct Settings {
     pub operations: Operations,
     /// Keys of tenants, services and operators.
     pub keys: Keys,
+    /// Quotas.
+    pub quota: Quota,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
     /// The log.
@@ -468,6 +470,17 @@ pub struct Keys {
     /// How often it is written when keys were last used, a second to a minute.
     #[serde(rename = "last_used_flush_s", deserialize_with = "seconds")]
     pub last_used_flush: Duration,
+    /// The meter that the verify call takes from; empty for none.
+    pub verify_meter: String,
+}
+
+/// Quotas.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Per cent at which an event is raised.
+    #[serde(deserialize_with = "percents")]
+    pub thresholds: Vec<u16>,
 }
 
 /// Safe repeats of requests.
@@ -537,6 +550,11 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_millis)
+}
+
+fn percents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u16>, D::Error> {
+    let all: Vec<String> = Vec::deserialize(from)?;
+    all.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ipnet::IpNet>, D::Error> {

@@ -26,6 +26,8 @@ pub enum Mode {
     Read,
     /// Serializable, may change.
     Write,
+    /// May change, and sees at each statement what is committed by then.
+    Held,
 }
 
 impl Conn {
@@ -36,12 +38,15 @@ impl Conn {
     /// [`Error::Unavailable`] when the connection is gone.
     pub fn begin(&mut self, mode: Mode) -> Result<()> {
         match (self, mode) {
-            (Self::Sqlite(c), Mode::Write) => {
+            (Self::Sqlite(c), Mode::Write | Mode::Held) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")
             }
             (Self::Sqlite(c), Mode::Read) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN"),
             (Self::Postgres(c), Mode::Write) => {
                 AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+            }
+            (Self::Postgres(c), Mode::Held) => {
+                AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED")
             }
             (Self::Postgres(c), Mode::Read) => AnsiTransactionManager::begin_transaction_sql(
                 c,
@@ -131,7 +136,7 @@ impl Place {
     pub(super) fn connect_writer(&self) -> Result<Conn, diesel::ConnectionError> {
         let mut conn = self.connect()?;
         if let Conn::Sqlite(c) = &mut conn {
-            c.batch_execute("PRAGMA cache_size = -16000")
+            c.batch_execute("PRAGMA cache_size = -8000")
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         }
         Ok(conn)
@@ -145,7 +150,7 @@ impl Place {
                 let mut c = SqliteConnection::establish(&path.to_string_lossy())?;
                 c.batch_execute(
                     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;",
+                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -512;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Conn::Sqlite(c))

@@ -136,6 +136,28 @@ impl Db {
         T: Send + 'static,
         F: Fn(&mut Conn) -> Result<T> + Send + Sync + 'static,
     {
+        self.write_in(Mode::Write, work).await
+    }
+
+    /// As [`Db::write`], for work that holds every row it decides on (`FOR UPDATE`, or an upsert) before it looks at
+    /// it. On PostgreSQL it then waits for whoever holds them, and sees what they left, where a serializable
+    /// transaction would have to begin again: what many do to one row at once is done in a queue.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_held<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Conn) -> Result<T> + Send + Sync + 'static,
+    {
+        self.write_in(Mode::Held, work).await
+    }
+
+    async fn write_in<T, F>(&self, mode: Mode, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Conn) -> Result<T> + Send + Sync + 'static,
+    {
         if let Some(writer) = &self.0.writer {
             return writer.submit(work).await;
         }
@@ -145,7 +167,7 @@ impl Db {
             let again = Arc::clone(&work);
             let answer = self
                 .with_connection(move |conn| {
-                    conn.begin(Mode::Write)?;
+                    conn.begin(mode)?;
                     news::taken();
                     let answer = again(conn);
                     let appended = news::taken();

@@ -162,6 +162,16 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    key_uses (key_id) {
+        key_id -> SqlId,
+        used_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     keys (id) {
         id -> SqlId,
         kind -> Text,
@@ -181,7 +191,6 @@ diesel::table! {
         rate_per_s -> Nullable<Integer>,
         rate_burst -> Nullable<Integer>,
         disabled_at -> Nullable<SqlTs>,
-        last_used_at -> Nullable<SqlTs>,
         successor_id -> Nullable<SqlId>,
     }
 }
@@ -364,6 +373,65 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    quota_counters (tenant_id, meter, per, window_start) {
+        tenant_id -> SqlId,
+        meter -> Text,
+        per -> Text,
+        window_start -> SqlTs,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    quota_takes (tenant_id, key) {
+        tenant_id -> SqlId,
+        key -> Text,
+        feature -> Text,
+        amount -> BigInt,
+        outcome -> SqlJson,
+        expires_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    quota_thresholds (tenant_id, feature, per, window_start, percent) {
+        tenant_id -> SqlId,
+        feature -> Text,
+        per -> Text,
+        window_start -> SqlTs,
+        percent -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    entitlement_overrides (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        feature -> Text,
+        value -> Nullable<SqlJson>,
+        starts_at -> SqlTs,
+        ends_at -> Nullable<SqlTs>,
+        reason -> Text,
+        created_by -> Text,
+        created_at -> SqlTs,
+        ended_by -> Nullable<Text>,
+        rev -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     plan_versions (id) {
         id -> SqlId,
         key -> Text,
@@ -528,6 +596,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(key_uses -> keys (key_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     events,
     operations,
@@ -539,6 +609,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     signing_keys,
     keys,
+    key_uses,
     signups,
     sessions,
     refresh_tokens,
@@ -556,6 +627,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     totp_factors,
     recovery_codes,
     operator_users,
+    quota_counters,
+    quota_takes,
+    quota_thresholds,
+    entitlement_overrides,
     plan_versions,
     plans,
     catalogues,

@@ -203,6 +203,8 @@ typed_id!(/// An operator who is a person, with an address and a password.
     OperatorUserId, "oper", "operator");
 typed_id!(/// A person of either kind, a member or an operator, as their second factors know them.
     PersonId, "person", "person");
+typed_id!(/// A grant or a withdrawal that one tenant has beside its plan.
+    OverrideId, "ovr", "entitlement override");
 
 typed_id!(/// A version of a plan.
     PlanVersionId, "plan", "version of a plan");

@@ -117,6 +117,13 @@ pub fn take(tenant: Option<&Limit>, key: Option<&Limit>, now: u64, cost: u32) ->
     Taken { refused: true, tenant: of_tenant, key: ask(key, 0).1 }
 }
 
+/// Gives back what [`take`] took from both, when what it was taken for does not come to be.
+pub fn give_back(tenant: Option<&Limit>, key: Option<&Limit>, cost: u32) {
+    for Limit { rate, bucket } in [tenant, key].into_iter().flatten() {
+        bucket.give_back(*rate, cost);
+    }
+}
+
 struct Shard {
     held: HashMap<Uuid, Arc<Bucket>>,
     sweep_at: usize,

@@ -10,6 +10,7 @@ pub mod id;
 pub mod isolation;
 pub mod limits;
 pub mod page;
+pub mod purse;
 pub mod slug;
 pub mod sql;
 pub mod vault;

@@ -8,12 +8,13 @@ use super::hot::HotKey;
 use super::model::Standing;
 use crate::app::App;
 use crate::auth::scope::{Scope, Scopes};
-use crate::auth::secret_key::{self, KeyKind};
+use crate::auth::secret_key::{self, Environment, KeyKind};
 use crate::auth::{Caller, Verb};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, TenantId};
 use crate::kernel::limits::{self, Taken, Tally};
+use crate::metering::quota::lending;
 use crate::placement::router::{self, Resident};
 use crate::subscriptions;
 use crate::tenants::{Handle, State};
@@ -38,6 +39,8 @@ pub enum VerifyCode {
     InsufficientScope,
     /// Its own limit or its tenant's does not allow that much now.
     RateLimited,
+    /// Its tenant has used up what its plan grants of the meter that verifying takes from.
+    QuotaExceeded,
 }
 
 /// How the tighter of a key's two limits stands: its own, and its tenant's by the plan.
@@ -82,11 +85,15 @@ pub struct Verification {
     #[schema(value_type = Option<String>)]
     #[serde(serialize_with = "plan")]
     plan: Option<Arc<Resident>>,
+    /// What the key is for.
+    pub environment: Option<Environment>,
     /// What the key may do.
     #[schema(value_type = Option<BTreeSet<Scope>>)]
     pub scopes: Option<Scopes>,
     /// How the tighter of its limits stands; null when nothing limits it.
     pub rate_limit: Option<RateLimitState>,
+    /// How much the tenant has used beyond a soft quota of the meter that verifying takes from, about a second old.
+    pub overage: u64,
 }
 
 fn slug<S: Serializer>(of: &Option<Arc<Resident>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -106,8 +113,10 @@ impl Verification {
             tenant_id: None,
             tenant_slug: None,
             plan: None,
+            environment: None,
             scopes: None,
             rate_limit: None,
+            overage: 0,
         }
     }
 }
@@ -138,7 +147,8 @@ pub fn take(app: &App, key: &HotKey, resident: &Resident, cost: u32) -> Taken {
 }
 
 /// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes
-/// held, `cost` within the rate limits. While an invoice holds a tenant to reading, none of its keys holds `data:write`. Whatever refuses, nothing is taken from the limits.
+/// held, `cost` within the rate limits, and within the quota of `keys.verify_meter`. While an invoice holds a tenant
+/// to reading, none of its keys holds `data:write`. Whatever refuses, nothing is taken from the limits and the quota.
 ///
 /// # Errors
 /// As [`Caller::may`]; the store's on a cold miss. A key that may not is an answer, not an error.
@@ -163,18 +173,24 @@ pub async fn verify(
     let now = app.clock.now();
     let scopes = match resident.standing {
         // An invoice is unpaid: its data can only be read.
-        subscriptions::Standing::Restricted => key.scopes.without(Scope::DataWrite),
-        _ => key.scopes,
+        subscriptions::Standing::Restricted => key.scopes().without(Scope::DataWrite),
+        _ => key.scopes(),
     };
     let refusal = refusal(&key, scopes, now, &resident, needed);
-    let taken = take(app, &key, &resident, if refusal.is_some() { 0 } else { cost });
+    let mut taken = take(app, &key, &resident, if refusal.is_some() { 0 } else { cost });
     let code = match refusal {
         Some(code) => code,
         None if taken.refused => VerifyCode::RateLimited,
-        None => VerifyCode::Valid,
+        None if lending::spend(app, &resident, cost, now).await? => VerifyCode::Valid,
+        None => {
+            limits::give_back(Some(&resident.limit), key.limit(), cost);
+            taken = take(app, &key, &resident, 0);
+            VerifyCode::QuotaExceeded
+        }
     };
+    let overage = resident.purse.as_ref().map_or(0, |grip| grip.purse.overage());
     if code == VerifyCode::Valid {
-        app.uses.note(id, now);
+        app.uses.note(id, &key, now);
     }
     Ok(Verification {
         valid: code == VerifyCode::Valid,
@@ -183,7 +199,9 @@ pub async fn verify(
         tenant_id: Some(tenant),
         tenant_slug: Some(Arc::clone(&resident)),
         plan: Some(resident),
+        environment: secret_key::environment(text),
         scopes: Some(scopes),
         rate_limit: taken.tighter().map(RateLimitState::from),
+        overage,
     })
 }

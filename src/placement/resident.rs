@@ -9,13 +9,15 @@ use secrecy::SecretString;
 use super::home::Home;
 use super::place::{PlaceState, Placement};
 use super::steps_run;
-use crate::catalog::PlanVersion;
+use crate::catalog::{Catalogue, PlanVersion};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
 use crate::kernel::limits::Limit;
+use crate::kernel::purse::Grip;
 use crate::kernel::vault::Vault;
 use crate::subscriptions::Standing;
+use crate::subscriptions::overrides::{Grants, Rule};
 use crate::tenants::{State, Tenant};
 
 /// A tenant as the hot path knows it.
@@ -35,6 +37,10 @@ pub struct Resident {
     pub cluster: Arc<str>,
     /// How much its keys may ask.
     pub limit: Limit,
+    /// What it may do beside its plan, the latest first. Few tenants have any.
+    overrides: Option<Box<[Rule]>>,
+    /// What its keys may use of the quota that the verify call takes from; none when it takes from none.
+    pub purse: Option<Grip>,
     /// The slug, then of its home the database, the schema and the role.
     names: Box<str>,
     slug_ends: u16,
@@ -46,6 +52,8 @@ pub(super) struct Terms {
     pub(super) version: Arc<PlanVersion>,
     pub(super) standing: Standing,
     pub(super) limit: Limit,
+    pub(super) overrides: Vec<Rule>,
+    pub(super) purse: Option<Grip>,
 }
 
 #[derive(Debug)]
@@ -143,6 +151,8 @@ impl Resident {
             standing: terms.standing,
             cluster: word(&tenant.cluster),
             limit: terms.limit,
+            overrides: Some(terms.overrides.into_boxed_slice()).filter(|rules| !rules.is_empty()),
+            purse: terms.purse,
             names: names.into_boxed_str(),
             slug_ends,
             place,
@@ -152,6 +162,16 @@ impl Resident {
     fn name(&self, from: u16, to: Option<u16>) -> &str {
         let to = to.map_or(self.names.len(), usize::from);
         self.names.get(usize::from(from)..to).unwrap_or("")
+    }
+
+    /// All that says what it is granted; `catalogue` has what holds whatever the plan.
+    #[must_use]
+    pub fn grants<'a>(&'a self, catalogue: &'a Catalogue) -> Grants<'a> {
+        Grants {
+            overrides: self.overrides.as_deref().unwrap_or_default(),
+            plan: &self.version.plan.features,
+            defaults: &catalogue.terms.features,
+        }
     }
 
     /// Its slug.
@@ -219,7 +239,8 @@ mod tests {
         let created_at = Ts::from_micros(0).unwrap();
         let version = PlanVersion { id: PlanVersionId::mint(), number: 1, created_at, plan };
         let limit = Buckets::default().limit(version.id.uuid(), Rate { requests_per_s: 1, burst: 1 });
-        Terms { version: Arc::new(version), standing: Standing::Active, limit }
+        let (overrides, purse) = (Vec::new(), None);
+        Terms { version: Arc::new(version), standing: Standing::Active, limit, overrides, purse }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::kernel::gcra::Rate;
 use crate::kernel::id::TenantId;
 use crate::log::memory::{Freshness, Memory};
 use crate::subscriptions;
+use crate::subscriptions::overrides::{self, Grants};
 use crate::tenants::{self, Handle, State};
 
 /// Tenants that memory holds at most.
@@ -71,16 +72,24 @@ async fn load(app: App, id: TenantId) -> Result<Option<Resident>> {
         .read(move |conn| match tenants::get_in(conn, &Handle::Id(id)) {
             Ok(tenant) => {
                 let (version, standing) = subscriptions::terms_in(conn, &reader, &tenant)?;
-                Ok(Some((tenant, store::find(conn, id)?, version, standing)))
+                let overrides = overrides::rules_of_in(conn, id, reader.clock.now())?;
+                Ok(Some((tenant, store::find(conn, id)?, version, standing, overrides)))
             }
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         })
         .await?;
-    let Some((tenant, placement, version, standing)) = found else { return Ok(None) };
+    let Some((tenant, placement, version, standing, overrides)) = found else { return Ok(None) };
     let limits = version.plan.limits;
     let rate = Rate { requests_per_s: limits.requests_per_s, burst: limits.burst };
-    let terms = Terms { version, standing, limit: app.buckets.limit(id.uuid(), rate) };
+    let limit = app.buckets.limit(id.uuid(), rate);
+    let catalogue = app.catalogue.current();
+    let grants =
+        Grants { overrides: &overrides, plan: &version.plan.features, defaults: &catalogue.terms.features };
+    let meter = app.settings.keys.verify_meter.as_str();
+    // Whatever it is granted was another before: the purse has to be asked anew.
+    let purse = grants.may_meter(meter).then(|| app.purses.of(id.uuid()));
+    let terms = Terms { version, standing, limit, overrides, purse };
     Resident::new(&tenant, placement, terms, |text| app.router.word(text)).map(Some)
 }
 

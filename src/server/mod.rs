@@ -39,6 +39,7 @@ use crate::identity::token::Tokens;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::limits::Buckets;
+use crate::kernel::purse::Purses;
 use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
@@ -46,6 +47,7 @@ use crate::keys::used::{self, Uses};
 use crate::log::memory::{Freshness, follow};
 use crate::mail::worker::Postman;
 use crate::mail::{self, Mailer};
+use crate::metering::quota::{self, Till, lending, till};
 use crate::onboarding::{removal::Remover, worker::Onboarder};
 use crate::placement::access::AccessKeeper;
 use crate::placement::clusters::Clusters;
@@ -177,6 +179,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     signals.abort();
     app.stopping.cancel();
     used::write(&app).await;
+    till::stop(&app).await;
     app.connections.close_all();
     background.close();
     if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
@@ -274,6 +277,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         router: Router::new(&freshness),
         ring: Ring::new(&freshness, Arc::clone(&buckets)),
         buckets,
+        purses: Purses::default(),
+        till: Till::default(),
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
@@ -318,6 +323,8 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     }
     tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
+    tasks.spawn(till::serve(app.clone()));
+    tasks.spawn(lending::keep(app.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
@@ -334,6 +341,9 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             let now = janitor.clock.now();
             if let Err(error) = janitor.db.write(move |conn| idempotency::forget_expired(conn, now)).await {
                 tracing::warn!(error = %error, "expired answers could not be forgotten");
+            }
+            if let Err(error) = janitor.db.write(move |conn| quota::forget_old_in(conn, now)).await {
+                tracing::warn!(error = %error, "old counters of quotas could not be forgotten");
             }
             let before = now.minus(KEPT);
             let forget = move |conn: &mut _| {

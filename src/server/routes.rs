@@ -5,17 +5,22 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
-use crate::{billing, catalog, identity, keys, onboarding, operations, placement, subscriptions, tenants};
+use crate::{
+    billing, catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
+};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
     // Paths are tried in this order: first what stands in front of every request of the application.
     config
         .configure(keys::http::hot)
+        .configure(entitlements::http::hot)
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
         .configure(subscriptions::http::routes)
+        .configure(subscriptions::overrides::http::routes)
+        .configure(entitlements::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
         .configure(billing::http::routes)

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod http;
 pub mod model;
 mod money;
+pub mod overrides;
 mod payments;
 pub mod plans;
 mod queries;

@@ -1,0 +1,3 @@
+//! What is used: quotas, which count use against what a plan grants.
+
+pub mod quota;
