@@ -7,8 +7,8 @@ use diesel::sql_types::HasSqlType;
 use super::conn::MultiBackend;
 use crate::kernel::clock::Ts;
 use crate::kernel::id::{
-    EventId, InvitationId, InvoiceId, KeyId, MailId, OperationId, OperatorUserId, OverrideId, PaymentId, PersonId,
-    PlanVersionId, ReplicaId, SessionId, SignupId, SubscriptionId, TenantId, UserId,
+    EventId, InvitationId, InvoiceId, KeyId, MailId, OperationId, OperatorUserId, OverrideId, PaymentId,
+    PersonId, PlanVersionId, ReplicaId, SessionId, SignupId, SubscriptionId, TenantId, UserId,
 };
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 
