@@ -156,7 +156,8 @@ impl Route {
     fn check(&self, answer: &Answer, what: &str) {
         let name = self.name();
         assert!(answer.status < 500, "{name} with {what}: {answer:?}");
-        if answer.status == 404 && !self.path.contains('{') {
+        // There is a clock to move only in an installation that is under test.
+        if answer.status == 404 && !self.path.contains('{') && self.path != "/admin/v1/clock" {
             panic!("{name} with {what}: {answer:?}");
         }
         assert!(

@@ -35,6 +35,13 @@ pub struct Moving {
     operation: Operation,
 }
 
+/// What a call comes to that names neither one tenant nor all.
+#[must_use]
+pub fn nobody(caller: &Caller) -> Error {
+    let named = Error::field("/all", "give a tenant, or all: true");
+    caller.may(Verb::ManagePlans).err().unwrap_or(named)
+}
+
 /// Moves one tenant of a plan to the plan's newest edition: what is granted changes now, what is charged with the
 /// next period.
 ///

@@ -12,7 +12,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::http::idempotency::Key;
 use crate::http::{Body, Reply, tagged};
-use crate::kernel::error::Error;
 use crate::subscriptions::view::SubscriptionView;
 use crate::tenants::Handle;
 
@@ -81,6 +80,6 @@ async fn move_tenants(
             let attempt = app.attempt(&caller, key, &body.raw)?;
             Ok(commands::move_all(&app, &caller, plan, attempt).await?.respond())
         }
-        _ => Err(Error::field("/all", "give a tenant, or all: true").into()),
+        _ => Err(commands::nobody(&caller).into()),
     }
 }
