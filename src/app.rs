@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::billing::{PaymentNews, Provider};
+use crate::billing::{PaymentNews, Provider, UsageSource};
 use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
@@ -61,6 +61,8 @@ pub struct Parts {
     pub billing: Box<dyn Provider>,
     /// Who wants to know of payments.
     pub payment_news: Vec<Arc<dyn PaymentNews>>,
+    /// Who knows what was used, for invoices.
+    pub usage: Option<Arc<dyn UsageSource>>,
     /// The control store.
     pub db: Db,
     /// The present.

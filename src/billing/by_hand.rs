@@ -106,6 +106,7 @@ pub async fn open(
                     currency: draft.currency.clone(),
                     period: draft.period.unwrap_or(Period { start: now, end: now }),
                     lines: lines.clone(),
+                    due_in: again.settings.billing.due_after,
                 };
                 let (invoice, paid) = opened_in(conn, &caller, now, new)?;
                 paid.iter().try_for_each(|invoice| tell_paid_in(conn, &again, &caller, now, invoice))?;

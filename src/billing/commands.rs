@@ -8,6 +8,7 @@ use super::{CHARGE_OPERATION, store};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::catalog::model::Plan;
+use crate::config::settings::BillingProvider;
 use crate::db::Conn;
 use crate::http::IfMatch;
 use crate::kernel::clock::Ts;
@@ -93,9 +94,7 @@ pub fn mark_paid_in(
 pub fn void_in(conn: &mut Conn, caller: &Caller, now: Ts, id: InvoiceId, reason: String) -> Result<Invoice> {
     let mut invoice = store::get(conn, id)?.void(reason, now)?;
     store::save(conn, &mut invoice)?;
-    let mut facts = invoice.facts();
-    facts["reason"] = json!(invoice.void_reason);
-    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.voided", facts))?;
+    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.voided", invoice.facts()))?;
     Ok(invoice)
 }
 
@@ -230,8 +229,12 @@ pub async fn hand_over(app: &App, caller: &Caller, handle: Handle) -> Result<Ope
                 Some(account) if !account.wanted.ended => account.wanted,
                 _ => of_plan(again.catalogue.on_sale(&tenant.plan).as_deref().map(|version| &version.plan))?,
             };
-            hand_over_in(conn, &again, &caller, now, tenant.id, wanted)?.ok_or_else(|| {
-                Error::conflict("billing_is_manual", "nobody collects but people: billing.provider is manual")
+            let manual = again.settings.billing.provider == BillingProvider::Manual;
+            hand_over_in(conn, &again, &caller, now, tenant.id, wanted)?.ok_or_else(|| match manual {
+                true => {
+                    Error::conflict("billing_is_manual", "only people collect: billing.provider is manual")
+                }
+                false => Error::conflict("nothing_to_collect", "the tenant pays nothing"),
             })
         })
         .await?;

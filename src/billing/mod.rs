@@ -14,6 +14,7 @@ pub mod provider;
 pub mod queries;
 mod settle;
 mod store;
+mod usage;
 pub mod worker;
 
 pub use commands::{end_in, hand_over_in, mark_paid_in, open_invoice_in, void_in};
@@ -21,6 +22,7 @@ pub use model::{Invoice, Line, LineKind, NewInvoice, Period, State, Wanted};
 pub use news::PaymentNews;
 pub use provider::Provider;
 pub use store::{forget_notices as forget_notices_in, open_since as open_since_in};
+pub use usage::{UsageSource, usage_lines_in};
 
 /// Kind of the operation that tells the provider what a tenant has bought.
 pub const HAND_OVER_OPERATION: &str = "billing.hand_over";

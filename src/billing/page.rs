@@ -106,6 +106,7 @@ mod tests {
             currency: "JPY".into(),
             period,
             lines: vec![line],
+            due_in: std::time::Duration::from_secs(86_400),
         };
         let invoice = new.open("INV-2023-000001".into(), evil.into(), now).unwrap();
         let void = invoice.clone().void(evil.into(), now).unwrap();

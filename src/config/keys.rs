@@ -105,6 +105,7 @@ pub const KEYS: &[KeySpec] = &[
     key("billing.time_zone", Kind::TimeZone),
     key("billing.provider", Kind::Choice(&["manual", "stripe"])),
     key("billing.issuer", Kind::Text),
+    int("billing.due_after_d", 1, 365),
     key("billing.stripe.secret_key", Kind::Secret),
     key("billing.stripe.webhook_secret", Kind::Secret),
     key("billing.stripe.collection", Kind::Choice(&["send_invoice", "charge_automatically"])),

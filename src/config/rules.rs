@@ -194,6 +194,14 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
             "set it to true, or set signup.enabled to false if only operators should create tenants",
         );
     }
+    let warned_after = u64::from(settings.billing.dunning.warn_after_d);
+    if warned_after > 0 && warned_after * 86_400 < settings.billing.due_after.as_secs() {
+        warn(
+            "billing.dunning.warn_after_d",
+            "owners are warned of an invoice before it is due",
+            "give at least as many days as billing.due_after_d",
+        );
+    }
     if settings.signup.verify_email && settings.mail.transport == MailTransport::File {
         warn(
             "mail.transport",

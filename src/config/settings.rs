@@ -235,6 +235,9 @@ pub struct Billing {
     pub provider: BillingProvider,
     /// Whose invoices they are, as printed on them; empty is the name in `mail.from`.
     pub issuer: String,
+    /// How long there is to pay an invoice, a day to a year.
+    #[serde(rename = "due_after_d", deserialize_with = "days")]
+    pub due_after: Duration,
     /// The account at Stripe.
     pub stripe: Stripe,
     /// By whose calendar new tenants' periods count.
@@ -546,6 +549,10 @@ impl LogLevel {
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_secs)
+}
+
+fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(|days| Duration::from_secs(days.saturating_mul(86_400)))
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

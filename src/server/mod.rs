@@ -268,6 +268,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         plans_source: source,
         billing,
         payment_news: vec![Arc::new(subscriptions::Payments)],
+        usage: None,
         clock,
         vault,
         tokens,

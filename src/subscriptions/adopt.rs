@@ -30,7 +30,7 @@ pub fn begin_in(conn: &mut Conn, app: &App, caller: &Caller, tenant: &Tenant, no
     if one.state == Standing::Active
         && let Some(bill) = bill::of_period(&one, &version)?
     {
-        let open_since = invoice_in(conn, caller, now, &one, bill)?;
+        let open_since = invoice_in(conn, app, caller, now, &one, (bill, Vec::new()))?;
         one = one.owe(open_since, &rules, now)?;
     }
     store::insert(conn, &one)?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::model::life::Moved;
 use super::model::{Rules, Standing, Subscription, dunning, period};
-use super::money::{hand_over_in, invoice_in};
+use super::money::{hand_over_in, invoice_in, used_in};
 use super::store;
 use crate::app::App;
 use crate::auth::Caller;
@@ -78,7 +78,8 @@ pub fn apply_in(
     let mut one = moved.one;
     let version = app.catalogue.version_in(conn, one.version)?;
     if let Some(bill) = moved.bill {
-        let open_since = invoice_in(conn, caller, now, &one, bill)?;
+        let used = used_in(conn, app, before, &one, &old)?;
+        let open_since = invoice_in(conn, app, caller, now, &one, (bill, used))?;
         one = one.owe(open_since, &rules, now)?;
     }
     let mut tenant = tenants::get_in(conn, &Handle::Id(one.tenant))?;

@@ -16,20 +16,40 @@ use crate::kernel::error::{Error, Result};
 /// As [`billing::open_invoice_in`].
 pub fn invoice_in(
     conn: &mut Conn,
+    app: &App,
     caller: &Caller,
     now: Ts,
     one: &Subscription,
-    bill: Bill,
+    (bill, used): (Bill, Vec<Line>),
 ) -> Result<Option<Ts>> {
     let new = NewInvoice {
         tenant: one.tenant,
         subscription: Some(one.id),
         currency: bill.currency,
         period: Period { start: bill.from, end: bill.to },
-        lines: bill.charges.into_iter().map(line).collect(),
+        lines: bill.charges.into_iter().map(line).chain(used).collect(),
+        due_in: app.settings.billing.due_after,
     };
     billing::open_invoice_in(conn, caller, now, new)?;
     billing::open_since_in(conn, one.tenant, one.id)
+}
+
+/// What was used in the period that `one` has left behind, when it has.
+///
+/// # Errors
+/// The store's.
+pub fn used_in(
+    conn: &mut Conn,
+    app: &App,
+    before: &Subscription,
+    one: &Subscription,
+    old: &PlanVersion,
+) -> Result<Vec<Line>> {
+    if one.period_start != before.period_end {
+        return Ok(Vec::new());
+    }
+    let period = Period { start: before.period_start, end: before.period_end };
+    billing::usage_lines_in(conn, app, one.tenant, &old.plan, period)
 }
 
 fn line(charge: Charge) -> Line {

@@ -18,6 +18,26 @@ async fn handed_over(server: &Server, tenant: &Settler) {
     server.until_done(answer.expect(202)["operation"]["id"].as_str().unwrap()).await;
 }
 
+/// The tenant buys the plan `pro`, and Stripe gets to know.
+async fn buys(server: &Server, tenant: &Settler) {
+    tenant.owner.post("/v1/tenant/subscription/change", json!({ "plan": "pro" })).await.expect(200);
+    eventually("Stripe to know", || async {
+        let account = billing(server, tenant).await;
+        (account["in_step"] == true && account["subscription"].is_string()).then_some(())
+    })
+    .await;
+}
+
+/// How the tenant's subscription stands.
+async fn stands(server: &Server, tenant: &Settler) -> Value {
+    server.operator().get(&format!("{}/subscription", tenant.admin())).await.expect(200)["state"].clone()
+}
+
+/// The tenant's newest invoice.
+async fn newest(server: &Server, tenant: &Settler) -> Value {
+    server.operator().get(&format!("{}/invoices", tenant.admin())).await.expect(200)["data"][0].clone()
+}
+
 async fn billing(server: &Server, tenant: &Settler) -> Value {
     server.operator().get(&format!("{}/billing", tenant.admin())).await.expect(200)
 }
@@ -63,7 +83,8 @@ on_each_engine! {
         let (starting, _database) = scene.starting();
         let server = stripe.collects_for(starting).start();
         let acme = server.settle("Acme").await;
-        handed_over(&server, &acme).await;
+        assert_eq!(stripe.seen().len(), 0, "who pays nothing is none of Stripe's business");
+        buys(&server, &acme).await;
         let customers = stripe.things("customers");
         assert_eq!(customers.len(), 1);
         assert_eq!((&customers[0]["name"], &customers[0]["email"]), (&json!("Acme"), &json!("owner@acme.example")));
@@ -118,7 +139,7 @@ async fn whatever_goes_wrong_on_the_way_there_is_one_customer_and_one_subscripti
         let tenant = server.settle(&format!("Acme{at}")).await;
         stripe.next("POST /v1/customers", &[manner]);
         stripe.next("POST /v1/subscriptions", &[manner]);
-        handed_over(&server, &tenant).await;
+        buys(&server, &tenant).await;
         for kind in ["customers", "subscriptions"] {
             let ours = |one: &&Value| one["metadata"]["tenantry_tenant"] == json!(tenant.id);
             assert_eq!(stripe.things(kind).iter().filter(ours).count(), 1, "{kind}, {manner:?}");
@@ -135,8 +156,8 @@ async fn killed_after_a_call_and_before_its_record_it_goes_on_with_what_is_there
     let names = "billing.hand_over/customer/after,billing.hand_over/subscription/after";
     let mut server = stripe.collects_for(Starting::new()).failpoint(names).start();
     let acme = server.settle("Acme").await;
-    let answer =
-        server.operator().post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
+    acme.owner.post("/v1/tenant/subscription/change", json!({ "plan": "pro" })).await.expect(200);
+    let operation = billing(&server, &acme).await["operation_id"].as_str().unwrap().to_owned();
     for step in ["customer", "subscription"] {
         server.wait_until_held(&format!("billing.hand_over/{step}/after"));
         server.kill();
@@ -146,7 +167,7 @@ async fn killed_after_a_call_and_before_its_record_it_goes_on_with_what_is_there
         }
         server.start();
     }
-    server.until_done(answer["operation"]["id"].as_str().unwrap()).await;
+    server.until_done(&operation).await;
     assert_eq!((stripe.things("customers").len(), stripe.things("subscriptions").len()), (1, 1));
     stripe.seen();
 }
@@ -157,13 +178,17 @@ on_each_engine! {
         let (starting, _database) = scene.starting();
         let server = stripe.collects_for(starting).start();
         let acme = server.settle("Acme").await;
-        handed_over(&server, &acme).await;
+        buys(&server, &acme).await;
         let account = billing(&server, &acme).await;
         let (customer, subscription) = (account["customer"].clone(), account["subscription"].clone());
-        let first = charged(&server, &acme, "plan", 4_900).await;
+        let first = newest(&server, &acme).await;
+        assert_eq!((&first["total"], &first["state"]), (&json!(4_900), &json!("open")));
         let second = charged(&server, &acme, "plan", 4_900).await;
         let paid = json!({ "id": "in_1", "object": "invoice", "customer": customer, "currency": "eur", "amount_paid": 4_900 });
 
+        let failed = event("evt_0", "invoice.payment_failed", now(), json!({ "id": "in_1", "customer": customer }));
+        assert_eq!(told(&server, &failed).await, "taken");
+        assert_eq!(stands(&server, &acme).await, "past_due");
         let body = event("evt_1", "invoice.paid", now(), paid.clone());
         for (signature, code) in [
             (signed("whsec_another", now(), &body), "bad_signature"),
@@ -180,20 +205,22 @@ on_each_engine! {
         outcomes.sort();
         assert_eq!(outcomes, ["\"repeated\"", "\"taken\""]);
         assert_eq!((state(&server, &first).await, state(&server, &second).await), (json!("paid"), json!("open")));
+        assert_eq!(stands(&server, &acme).await, "active", "what followed is cleared in the same transaction");
         assert_eq!(told(&server, &body).await, "repeated");
         let again = event("evt_2", "invoice.paid", now(), paid);
         assert_eq!(told(&server, &again).await, "ignored", "another event about the same payment");
         let failed = event("evt_3", "invoice.payment_failed", now() - 60, json!({ "id": "in_1", "customer": customer }));
         assert_eq!(told(&server, &failed).await, "ignored", "a failure that was overtaken");
+        assert_eq!(stands(&server, &acme).await, "active");
         let failed = event("evt_4", "invoice.payment_failed", now(), json!({ "id": "in_2", "customer": customer }));
         assert_eq!(told(&server, &failed).await, "taken");
         assert_eq!(state(&server, &second).await, "open");
 
-        let stands = |id: &str, status: &str, at: i64| {
+        let became = |id: &str, status: &str, at: i64| {
             event(id, "customer.subscription.updated", at, json!({ "id": subscription, "customer": customer, "status": status }))
         };
-        assert_eq!(told(&server, &stands("evt_5", "past_due", now())).await, "taken");
-        assert_eq!(told(&server, &stands("evt_6", "active", now() - 100)).await, "ignored", "it was so before");
+        assert_eq!(told(&server, &became("evt_5", "past_due", now())).await, "taken");
+        assert_eq!(told(&server, &became("evt_6", "active", now() - 100)).await, "ignored", "it was so before");
         assert_eq!(billing(&server, &acme).await["status"], "past_due");
         for (id, kind, object) in [
             ("evt_7", "charge.refunded", json!({ "id": "ch_1", "customer": customer })),
@@ -207,6 +234,7 @@ on_each_engine! {
         assert_eq!(told(&server, &event("evt_10", "customer.subscription.deleted", now() + 1, ended)).await, "taken");
         let account = billing(&server, &acme).await;
         assert_eq!((&account["status"], &account["subscription"]), (&json!("ended"), &Value::Null));
+        assert_eq!(stands(&server, &acme).await, "canceled", "it ended there, so it ends here");
         let broken = deliver(&server, "{", &signed(SECRET, now(), "{")).await;
         assert_eq!(broken.problem(400), "malformed_event");
     }
@@ -217,7 +245,7 @@ async fn what_an_invoice_charges_beside_the_plan_is_charged_once() {
     let stripe = Stripe::start();
     let server = stripe.collects_for(Starting::new()).start();
     let acme = server.settle("Acme").await;
-    handed_over(&server, &acme).await;
+    buys(&server, &acme).await;
     stripe.next("POST /v1/invoiceitems", &[Manner::CutsOff, Manner::TooMany(1), Manner::Fails]);
     charged(&server, &acme, "plan", 4_900).await;
     let lines = json!([
@@ -335,12 +363,22 @@ async fn a_key_that_stripe_refuses_or_quotes_is_told_and_never_shown() {
         .start();
     let acme = server.settle("Acme").await;
     let operator = server.operator();
+    let free = operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await;
+    assert_eq!(free.problem(409), "nothing_to_collect");
     let mut shown = String::new();
     for manner in [Manner::BadKey, Manner::Tells] {
         stripe.next("POST /v1/customers", &[manner]);
-        let answer =
-            operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await.expect(202);
-        let path = format!("/admin/v1/operations/{}", answer["operation"]["id"].as_str().unwrap());
+        let operation = match manner {
+            Manner::BadKey => {
+                acme.owner.post("/v1/tenant/subscription/change", json!({ "plan": "pro" })).await.expect(200);
+                billing(&server, &acme).await["operation_id"].clone()
+            }
+            _ => {
+                let answer = operator.post(&format!("{}/billing/hand-over", acme.admin()), json!({})).await;
+                answer.expect(202)["operation"]["id"].clone()
+            }
+        };
+        let path = format!("/admin/v1/operations/{}", operation.as_str().unwrap());
         let failed = eventually("the hand-over to fail", || async {
             let found = operator.get(&path).await.expect(200);
             (found["state"] == "failed").then_some(found)

@@ -10,9 +10,6 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{InvoiceId, SubscriptionId, TenantId};
 use crate::words;
 
-/// How long a tenant has to pay.
-pub const TERM: Duration = Duration::from_secs(14 * 86_400);
-
 /// The most lines of an invoice.
 pub const MOST_LINES: usize = 500;
 
@@ -83,6 +80,8 @@ pub struct NewInvoice {
     pub period: Period,
     /// What is charged.
     pub lines: Vec<Line>,
+    /// How long there is to pay it.
+    pub due_in: Duration,
 }
 
 /// What a tenant owes, or owed.
@@ -168,7 +167,7 @@ impl NewInvoice {
             subtotal,
             total,
             period: self.period,
-            due_at: now.plus(TERM),
+            due_at: now.plus(self.due_in),
             paid_at: paid.then_some(now),
             payment_reference: None,
             voided_at: None,
@@ -192,7 +191,7 @@ impl Invoice {
     pub fn facts(&self) -> serde_json::Value {
         serde_json::json!({
             "invoice_id": self.id, "number": self.number, "currency": self.currency, "total": self.total,
-            "state": self.state, "payment_reference": self.payment_reference,
+            "state": self.state, "payment_reference": self.payment_reference, "void_reason": self.void_reason,
         })
     }
 
@@ -249,6 +248,7 @@ mod tests {
             currency: "eur".into(),
             period,
             lines,
+            due_in: Duration::from_secs(86_400),
         };
         new.open("INV-2026-000001".into(), "Acme".into(), now)
     }

@@ -52,8 +52,9 @@ pub fn settled(open: Vec<Invoice>, payments: &mut [Payment]) -> Vec<(Invoice, Op
         if !take(payments, invoice.total) {
             break;
         }
-        let touched = payments.iter().zip(before).filter(|(payment, before)| payment.unapplied != *before);
-        let reference = touched.last().map(|(payment, _)| payment.reference.clone());
+        let mut touched =
+            payments.iter().zip(before).filter(|(payment, before)| payment.unapplied != *before);
+        let reference = touched.next_back().map(|(payment, _)| payment.reference.clone());
         done.push((invoice, reference));
     }
     done

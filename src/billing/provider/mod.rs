@@ -51,6 +51,6 @@ pub trait Provider: Send + Sync {
 pub fn open(settings: &Settings) -> Result<Box<dyn Provider>> {
     Ok(match settings.billing.provider {
         BillingProvider::Manual => Box::new(manual::Manual),
-        BillingProvider::Stripe => Box::new(stripe::Stripe::open(&settings.billing.stripe)?),
+        BillingProvider::Stripe => Box::new(stripe::Stripe::open(&settings.billing)?),
     })
 }

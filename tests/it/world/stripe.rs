@@ -19,6 +19,9 @@ pub const KEY: &str = "sk_test_only_for_this_test_4eC39HqLyjWDarjtT1zdp7dc";
 pub const SECRET: &str = "whsec_only_for_this_test_8fQ2";
 /// The version that requests are held against.
 const VERSION: &str = "2026-10-28.endive";
+/// What is sold: signups begin free of charge, and buy.
+const PLANS: &str =
+    "[plans.free]\nname = \"Free\"\n[plans.pro]\nname = \"Pro\"\nprice = 4_900\ncurrency = \"EUR\"\n";
 const PARAMETERS: &str = include_str!("stripe_params.json");
 
 /// How one call is answered.
@@ -93,7 +96,8 @@ impl Stripe {
             .set("BILLING__STRIPE__WEBHOOK_SECRET", SECRET)
             .set("BILLING__STRIPE__TIMEOUT_S", 2)
             .set("BILLING__STRIPE__API_URL", format!("http://127.0.0.1:{}", self.port))
-            .set("SIGNUP__DEFAULT_PLAN", "pro")
+            .file("stripe-plans.toml", PLANS)
+            .set("PLANS__FILE", "stripe-plans.toml")
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,7 +10,7 @@ use super::event::status;
 use super::form::Form;
 use super::{OUR_TENANT, Stripe, amount};
 use crate::app::App;
-use crate::billing::model::{Account, Status, Wanted, invoice};
+use crate::billing::model::{Account, Status, Wanted};
 use crate::billing::store;
 use crate::catalog::model::Interval;
 use crate::config::settings::Collection;
@@ -24,8 +24,6 @@ use crate::work::Operation;
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 /// How often what is wanted may change under a step before it ends, to be tried again.
 const CHANGES: usize = 20;
-/// Days to pay a mailed invoice.
-pub(super) const DAYS_UNTIL_DUE: u64 = invoice::TERM.as_secs() / 86_400;
 
 impl Stripe {
     /// Sees to it that there is a customer.
@@ -218,7 +216,7 @@ impl Stripe {
     pub(super) fn collected(&self, form: Form) -> Form {
         match self.collection {
             Collection::SendInvoice => {
-                form.with("collection_method", "send_invoice").with("days_until_due", DAYS_UNTIL_DUE)
+                form.with("collection_method", "send_invoice").with("days_until_due", self.days_until_due)
             }
             Collection::ChargeAutomatically => form.with("collection_method", "charge_automatically"),
         }

@@ -39,6 +39,7 @@ pub struct Stripe {
     client: Client,
     webhook_secret: SecretString,
     collection: Collection,
+    days_until_due: u64,
 }
 
 impl Stripe {
@@ -46,7 +47,8 @@ impl Stripe {
     ///
     /// # Errors
     /// [`Error::Refused`] without keys, or when no TLS can be had.
-    pub fn open(settings: &settings::Stripe) -> Result<Self> {
+    pub fn open(billing: &settings::Billing) -> Result<Self> {
+        let settings = &billing.stripe;
         let (Some(key), Some(secret)) = (&settings.secret_key, &settings.webhook_secret) else {
             return Err(Error::refused(
                 "stripe_keys",
@@ -57,6 +59,7 @@ impl Stripe {
             client: Client::open(settings, key.clone())?,
             webhook_secret: secret.clone(),
             collection: settings.collection,
+            days_until_due: billing.due_after.as_secs() / 86_400,
         })
     }
 }
