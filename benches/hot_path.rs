@@ -46,6 +46,7 @@ struct Verification {
     tenant_id: Option<String>,
     tenant_slug: Option<String>,
     plan: Option<String>,
+    environment: Option<String>,
     scopes: Option<Vec<String>>,
     rate_limit: RateLimit,
     overage: u64,
@@ -183,12 +184,15 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
     assert_eq!(verification["valid"], true, "{verification}");
     let route = http.json("GET", &format!("/v1/routes/{}", all[0].id), None, 200);
     let answers: Answers =
-        serde_json::from_value(json!({ "verification": verification, "check": checked, "route": route })).unwrap();
+        serde_json::from_value(json!({ "verification": verification, "check": checked, "route": route }))
+            .unwrap();
     let floor = Floor::start(&answers);
     let mut of_floor = Http::connect(floor.address, None);
-    for (method, path, body) in
-        [("POST", "/v1/api-keys/verify", Some(verify(&all[0]))), ("POST", "/v1/entitlements/check", Some(check(&all[0]))), ("GET", "/v1/routes/x", None)]
-    {
+    for (method, path, body) in [
+        ("POST", "/v1/api-keys/verify", Some(verify(&all[0]))),
+        ("POST", "/v1/entitlements/check", Some(check(&all[0]))),
+        ("GET", "/v1/routes/x", None),
+    ] {
         let theirs = of_floor.text(method, path, body.as_ref()).1;
         let path = path.replace("/x", &format!("/{}", all[0].id));
         let ours = http.text(method, &path, body.as_ref()).1;

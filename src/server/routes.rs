@@ -4,9 +4,9 @@ use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::system;
+use super::{clock, system};
 use crate::{
-    catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
+    billing, catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
 };
 
 /// The documented endpoints.
@@ -18,13 +18,15 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
-        .configure(subscriptions::plans::http::routes)
+        .configure(subscriptions::http::routes)
         .configure(subscriptions::overrides::http::routes)
         .configure(entitlements::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
+        .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(clock::routes)
         .configure(system::routes);
 }
 

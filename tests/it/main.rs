@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod billing;
 mod bounds;
 mod catalog;
 mod cluster;
@@ -36,6 +37,8 @@ mod replicas;
 mod routes;
 mod sessions;
 mod stock;
+mod stripe;
+mod subscriptions;
 mod sweeps;
 mod tenants;
 mod throttling;
