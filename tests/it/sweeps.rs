@@ -35,9 +35,9 @@ const PUBLIC: [&str; 20] = [
     "POST /v1/signups/{signup_id}/verify",
 ];
 
-/// Paths without an id that may find nothing: the clock is there only in an installation that is under test, an
-/// invoice's body names its tenant.
-const ABSENT: [&str; 2] = ["/admin/v1/clock", "/admin/v1/invoices"];
+/// Paths without an id that may find nothing: the clock is there only in an installation that is under test; the
+/// bodies of an invoice and of a check name their tenant.
+const ABSENT: [&str; 3] = ["/admin/v1/clock", "/admin/v1/invoices", "/v1/entitlements/check"];
 
 /// One operation of the OpenAPI document.
 struct Route {
