@@ -45,6 +45,7 @@ struct Verification {
     tenant_id: Option<String>,
     tenant_slug: Option<String>,
     plan: Option<String>,
+    environment: Option<String>,
     scopes: Option<Vec<String>>,
     rate_limit: RateLimit,
 }

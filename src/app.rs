@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
-use crate::catalog::Shelf;
+use crate::billing::{PaymentNews, Provider, UsageSource};
+use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
 use crate::http::Attempt;
@@ -43,6 +44,9 @@ use crate::work::runner::Wake;
 /// How long a suspension or resumption waits for its cluster before it answers.
 const INLINE_ACCESS: Duration = Duration::from_secs(2);
 
+/// How long after the store did not answer it is asked again what is sold.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The parts.
 pub struct Parts {
     /// The effective settings.
@@ -51,6 +55,14 @@ pub struct Parts {
     pub provenance: Vec<Entry>,
     /// The plans that are sold, and every edition that somebody holds.
     pub catalogue: Shelf,
+    /// Where they are read from.
+    pub plans_source: Source,
+    /// Who collects what invoices say.
+    pub billing: Box<dyn Provider>,
+    /// Who wants to know of payments.
+    pub payment_news: Vec<Arc<dyn PaymentNews>>,
+    /// Who knows what was used, for invoices.
+    pub usage: Option<Arc<dyn UsageSource>>,
     /// The control store.
     pub db: Db,
     /// The present.
@@ -85,6 +97,8 @@ pub struct Parts {
     pub uses: Uses,
     /// Wakes the workers.
     pub wake: Wake,
+    /// Tells the clockwork of subscriptions that what is due next has changed.
+    pub subscriptions_due: Notify,
     /// Tells the stock keeper that a placement was taken.
     pub stock_taken: Notify,
     /// Requests with an idempotency key that are at work.
@@ -153,6 +167,14 @@ impl App {
         Ok(keys::count_good_admins_in(conn, now)? + identity::count_good_admins_in(conn)?)
     }
 
+    /// The address of a tenant's owner, for mail about its account.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn owner_email_in(&self, conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> {
+        identity::owner_email_in(conn, tenant)
+    }
+
     /// The names of the steps that remove a tenant.
     ///
     /// # Errors
@@ -166,6 +188,19 @@ impl App {
 pub struct Forgetter(pub App);
 
 impl Forgetter {
+    /// Looks at what is sold again, until the store answers.
+    fn sell_anew(&self) {
+        let app = self.0.clone();
+        tokio::spawn(async move {
+            while let Err(error) = app.catalogue.reload(&app.db).await {
+                tracing::warn!(error = %error, "the catalogue could not be read again; trying again soon");
+                if app.stopping.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
     async fn is_active(&self, tenant: TenantId) -> bool {
         let resident = router::find(&self.0, &Handle::Id(tenant)).await;
         resident.is_ok_and(|resident| resident.state == State::Active)
@@ -192,10 +227,8 @@ impl Listener for Forgetter {
             if let Some(session) = notice.session_id.as_ref().and_then(|id| id.parse().ok()) {
                 self.0.signed_in.forget_session(session).await;
             }
-            if notice.kind == "catalogue.loaded"
-                && let Err(error) = self.0.catalogue.reload(&self.0.db).await
-            {
-                tracing::warn!(error = %error, "the catalogue could not be read again");
+            if notice.kind == "catalogue.loaded" {
+                self.sell_anew();
             }
             if notice.kind.starts_with("signing_key.")
                 && let Err(error) = self.0.tokens.reload(&self.0.db, &self.0.vault).await
@@ -206,6 +239,8 @@ impl Listener for Forgetter {
     }
 
     fn forget_all(&self) {
+        // A catalogue may have been loaded while nobody listened.
+        self.sell_anew();
         self.0.router.forget_all();
         self.0.ring.forget_all();
         self.0.signed_in.forget_all();

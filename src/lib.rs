@@ -4,6 +4,7 @@
 //! the capabilities on it, and the files that know them all (`app`, `server`, `cli`).
 pub mod app;
 pub mod auth;
+pub mod billing;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -49,6 +49,12 @@ policy! {
     ManageTenants: operators [OpAdmin Support], members [], key None, service None;
     /// Delete and restore any tenant.
     DeleteTenants: operators [OpAdmin], members [], key None, service None;
+    /// Change, cancel, resume and pause any tenant's subscription, and move its trial's end.
+    ManageSubscriptions: operators [OpAdmin Support], members [], key None, service None;
+    /// Load the catalogue again, and move tenants to the newest editions of their plans.
+    ManagePlans: operators [OpAdmin], members [], key None, service None;
+    /// See and move the clock of an installation that is under test.
+    MoveClock: operators [OpAdmin], members [], key None, service None;
     /// List and read operations of all tenants.
     ReadOperations: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Retry a failed or waiting operation.
@@ -71,10 +77,18 @@ policy! {
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// List and read invoices of all tenants, and how their billing stands.
+    ReadInvoices: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Mark invoices paid or void, hand a tenant over to the billing provider.
+    ManageInvoices: operators [OpAdmin], members [], key None, service None;
+    /// List and read the invoices of one's own tenant.
+    ReadOwnInvoices: operators [], members [Owner Admin Billing], key Some(Scope::TenantRead), service None;
     /// Read one's own tenant, its placement and its operations.
     ReadTenant: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::TenantRead), service None;
     /// Change one's own tenant.
     ManageTenant: operators [], members [Owner Admin], key Some(Scope::TenantManage), service None;
+    /// Change, cancel and resume one's own tenant's subscription.
+    ManageSubscription: operators [], members [Owner Admin Billing], key Some(Scope::TenantManage), service None;
     /// Delete one's own tenant.
     DeleteTenant: operators [], members [Owner], key Some(Scope::TenantManage), service None;
     /// Read through the data door.

@@ -78,10 +78,28 @@ impl Scopes {
         at.and_then(|at| 1u32.checked_shl(at)).unwrap_or(0)
     }
 
+    /// The set as bits, the lowest first, in the order of [`Scope::ALL`].
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set of these bits.
+    #[must_use]
+    pub fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether `scope` is in it.
     #[must_use]
     pub fn contains(self, scope: &Scope) -> bool {
         self.0 & Self::bit(*scope) != 0
+    }
+
+    /// All of it but `scope`.
+    #[must_use]
+    pub fn without(self, scope: Scope) -> Self {
+        Self(self.0 & !Self::bit(scope))
     }
 
     /// Those in it, in the order of the documentation.
@@ -126,6 +144,8 @@ mod tests {
             assert_eq!(one.iter().collect::<Vec<_>>(), [scope]);
             let others: BTreeSet<_> = Scope::ALL.into_iter().filter(|other| *other != scope).collect();
             let without = Scopes::from(&others);
+            let all: Scopes = Scope::ALL.into_iter().collect();
+            assert_eq!(all.without(scope), without);
             assert!(!without.contains(&scope));
             assert_eq!(serde_json::to_value(without).unwrap(), serde_json::to_value(&others).unwrap());
         }

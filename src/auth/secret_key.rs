@@ -115,6 +115,12 @@ pub fn looks_like_key(text: &str) -> bool {
     KeyKind::of(text).is_some()
 }
 
+/// The environment that the text of a tenant's key tells.
+#[must_use]
+pub fn environment(text: &str) -> Option<Environment> {
+    Environment::ALL.into_iter().find(|of| text.starts_with(KeyKind::Tenant.prefix(*of)))
+}
+
 /// Reads kind and id out of a well-formed key with a right checksum; `None` for anything else, without
 /// any look-up.
 #[must_use]

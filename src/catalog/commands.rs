@@ -7,10 +7,11 @@ use super::model::Catalogue;
 use super::store;
 use super::version::PlanVersion;
 use crate::app::App;
-use crate::auth::Caller;
-use crate::db::Conn;
+use crate::auth::{Caller, Verb};
+use crate::config::Problems;
+use crate::db::{Conn, run_blocking};
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::PlanVersionId;
 use crate::log::{self, NewEvent};
 
@@ -29,6 +30,39 @@ pub async fn load(app: &App, file: Catalogue) -> Result<Diff> {
         .await?;
     app.catalogue.reload(&app.db).await?;
     Ok(diff)
+}
+
+/// Reads the plans file again and loads it; with `dry_run`, only tells what that would change. A file with a mistake
+/// changes nothing.
+///
+/// # Errors
+/// As [`Caller::may`]; [`Error::Invalid`] naming each mistake with its place; as [`load_in`].
+pub async fn reload(app: &App, caller: &Caller, dry_run: bool) -> Result<Diff> {
+    caller.may(Verb::ManagePlans)?;
+    let source = app.plans_source.clone();
+    let file = run_blocking(move || source.read().map_err(|problems| mistakes(&problems))).await?;
+    if dry_run {
+        return app.db.read(move |conn| Ok(diff(&store::held(conn)?, &store::last(conn)?.1, &file))).await;
+    }
+    let (now, again, caller) = (app.clock.now(), app.clone(), caller.clone());
+    let found = app
+        .db
+        .write(move |conn| load_in(conn, &caller, now, &file, &again.settings.signup.default_plan))
+        .await?;
+    app.catalogue.reload(&app.db).await?;
+    Ok(found)
+}
+
+/// The mistakes of a file as fields of a request: where, and what is wrong.
+fn mistakes(problems: &Problems) -> Error {
+    let told = problems.0.iter().map(|problem| {
+        let remedy = if problem.remedy.is_empty() { String::new() } else { format!("; {}", problem.remedy) };
+        FieldError {
+            pointer: problem.key.clone(),
+            detail: format!("{}: {}{remedy}", problem.origin, problem.detail),
+        }
+    });
+    Error::Invalid(told.collect())
 }
 
 /// Makes what `file` says what is sold. An edited plan gets another version; one that was edited back is sold

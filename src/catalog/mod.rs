@@ -15,7 +15,7 @@ pub mod version;
 
 pub use meters::{Aggregation, Meter};
 pub use model::{Catalogue, Feature, FeatureTerm, Interval, Limits, Metered, Overage, Period, Plan, Terms};
-pub use plans_file::{Opened, open};
+pub use plans_file::{Opened, Source, open};
 pub use shelf::Shelf;
 pub use store::{
     archived as archived_in, current_id as current_id_in, held as held_in, versions_of as versions_of_in,

@@ -6,13 +6,14 @@ mod meters;
 mod reader;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::reader::{Reader, Table};
 use super::model::{Catalogue, Interval, Limits, Plan, Terms};
 use crate::config::document::{self, Field, Shape};
 use crate::config::problem::{nearest, one_of};
-use crate::config::{Fault, Gathered, Inputs, Loaded, Origin, Problem, Problems, gather, rules};
+use crate::config::{Fault, Inputs, Loaded, Origin, Problem, Problems, gather, rules};
 use crate::kernel::isolation::Isolation;
 
 /// Where the catalogue is unless `plans.file` says otherwise.
@@ -33,6 +34,27 @@ pub struct Opened {
     pub loaded: Loaded,
     /// The plans.
     pub catalogue: Catalogue,
+    /// Where they come from.
+    pub source: Source,
+}
+
+/// Where a catalogue comes from, and the config that it must fit: for reading it again.
+#[derive(Debug, Clone)]
+pub struct Source {
+    loaded: Arc<Loaded>,
+    dir: PathBuf,
+}
+
+impl Source {
+    /// Reads the file as it is now, and checks it with the config that the process was started with.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn read(&self) -> Result<Catalogue, Problems> {
+        let parsed = read(&self.loaded, &self.dir)?;
+        let found = against_config(&parsed, &self.loaded, |_| false);
+        Problems::or(found, parsed.catalogue)
+    }
 }
 
 /// Reads the config and the catalogue that it names, and checks each and both together.
@@ -42,9 +64,9 @@ pub struct Opened {
 pub fn open(inputs: &Inputs) -> Result<Opened, Problems> {
     let mut gathered = gather(inputs);
     let catalogue = match &gathered.loaded {
-        Some(loaded) => match read(loaded, inputs) {
+        Some(loaded) => match read(loaded, &inputs.dir) {
             Ok(parsed) => {
-                let found = against_config(&parsed, loaded, &gathered);
+                let found = against_config(&parsed, loaded, |key| gathered.was_refused(key));
                 gathered.problems.extend(found);
                 parsed.catalogue
             }
@@ -55,7 +77,11 @@ pub fn open(inputs: &Inputs) -> Result<Opened, Problems> {
         },
         None => Catalogue::default(),
     };
-    gathered.finish().map(|loaded| Opened { loaded, catalogue })
+    let dir = inputs.dir.clone();
+    gathered.finish().map(|loaded| {
+        let source = Source { loaded: Arc::new(loaded.clone()), dir };
+        Opened { loaded, catalogue, source }
+    })
 }
 
 /// A good catalogue, and where its plans chose a model of their own.
@@ -66,10 +92,10 @@ pub struct Parsed {
     isolation_at: BTreeMap<String, Origin>,
 }
 
-fn read(loaded: &Loaded, inputs: &Inputs) -> Result<Parsed, Problems> {
+fn read(loaded: &Loaded, dir: &Path) -> Result<Parsed, Problems> {
     let path = &loaded.settings.plans.file;
     let shown = path.display().to_string();
-    let full = inputs.dir.join(path);
+    let full = dir.join(path);
     if path == Path::new(DEFAULT_PATH) && !full.exists() {
         return parse("plans.toml (compiled in)", DEFAULT_PLANS);
     }
@@ -95,11 +121,11 @@ pub fn parse(file: &str, text: &str) -> Result<Parsed, Problems> {
 }
 
 /// What is wrong with the catalogue in the light of the config.
-fn against_config(parsed: &Parsed, loaded: &Loaded, gathered: &Gathered) -> Vec<Problem> {
+fn against_config(parsed: &Parsed, loaded: &Loaded, was_refused: impl Fn(&str) -> bool) -> Vec<Problem> {
     let settings = &loaded.settings;
     let mut out = Vec::new();
     let wanted = &settings.signup.default_plan;
-    if parsed.catalogue.get(wanted).is_none() && !gathered.was_refused("signup.default_plan") {
+    if parsed.catalogue.get(wanted).is_none() && !was_refused("signup.default_plan") {
         let keys: Vec<&str> = parsed.catalogue.plans.iter().map(|plan| plan.key.as_str()).collect();
         let remedy = match nearest(wanted, keys.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
@@ -109,7 +135,7 @@ fn against_config(parsed: &Parsed, loaded: &Loaded, gathered: &Gathered) -> Vec<
         out.push(Fault::new(format!("there is no plan {wanted}"), remedy).at("signup.default_plan", origin));
     }
     let name = &settings.tenancy.default_cluster;
-    let url_refused = gathered.was_refused(&format!("clusters.{name}.url"));
+    let url_refused = was_refused(&format!("clusters.{name}.url"));
     if let Some(cluster) = settings.clusters.get(name).filter(|_| !url_refused) {
         for plan in &parsed.catalogue.plans {
             let fault =

@@ -109,7 +109,15 @@ impl Shelf {
         store::current_id(conn, key)?.map(|id| self.version_in(conn, id)).transpose()
     }
 
-    /// The same; that of the default plan for a plan that was never sold.
+    /// The edition in which a plan is sold, none once it is archived: as the transaction sees it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn sold_in(&self, conn: &mut Conn, key: &str) -> Result<Option<Arc<PlanVersion>>> {
+        store::sold_id(conn, key)?.map(|id| self.version_in(conn, id)).transpose()
+    }
+
+    /// The edition in which a plan is sold, or was last; that of the default plan for one that never was.
     ///
     /// # Errors
     /// The store's.

@@ -130,6 +130,20 @@ pub fn current_id(conn: &mut Conn, key: &str) -> Result<Option<PlanVersionId>> {
     plans::table.find(key.to_owned()).select(plans::current_id).first(conn).optional().map_err(Into::into)
 }
 
+/// The version that a plan is sold in; none once it is archived.
+///
+/// # Errors
+/// The store's.
+pub fn sold_id(conn: &mut Conn, key: &str) -> Result<Option<PlanVersionId>> {
+    plans::table
+        .find(key.to_owned())
+        .filter(plans::archived_at.is_null())
+        .select(plans::current_id)
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
+}
+
 /// Writes a new version.
 ///
 /// # Errors

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use super::args::Remote;
 use super::failure::{Failure, USAGE};
 use super::out::{Look, Out};
-use super::serve;
+use super::{Outcome, client_side, plan, serve};
 use crate::config::{Inputs, load, report};
 
 /// What `config` takes.
@@ -20,6 +20,7 @@ Examples:
   tenantry config check --config new.toml
   tenantry config show                         every value and where it was set
   tenantry config diff tenantry.toml new.toml  what an edit would change
+  tenantry config diff --running               what an edited plans file would change
   tenantry config schema > schema.json         completion and checks in editors"
 )]
 pub struct ConfigArgs {
@@ -37,11 +38,18 @@ pub enum ConfigCommand {
     Show,
     /// Show which settings differ between two files, or between the defaults and a file
     ///
-    /// Each file is read over the defaults and without the environment.
+    /// Each file is read over the defaults and without the environment. With --running, asks a running server
+    /// what loading its plans file as it is now would change.
     Diff {
         /// The file before (the defaults, when only one is given) and the file after
-        #[arg(required = true, num_args = 1..=2, value_names = ["BEFORE", "AFTER"])]
+        #[arg(required_unless_present = "running", num_args = 1..=2, value_names = ["BEFORE", "AFTER"])]
         files: Vec<PathBuf>,
+        /// What a reload of the plans file would change of what the server sells
+        #[arg(long, conflicts_with = "files")]
+        running: bool,
+        /// The server.
+        #[command(flatten)]
+        remote: Remote,
     },
     /// Print the JSON Schema of a config file
     Schema,
@@ -60,7 +68,8 @@ pub fn run(args: &ConfigArgs, inputs: &Inputs, out: &Out) -> Outcome {
             if check.ok { Ok(()) } else { Err(Failure::Told(USAGE)) }
         }
         ConfigCommand::Show => out.say(headed(&report::show(&load(inputs)?, out.json), out)),
-        ConfigCommand::Diff { files } => {
+        ConfigCommand::Diff { running: true, remote, .. } => client_side(plan::preview(remote, inputs, out)),
+        ConfigCommand::Diff { files, .. } => {
             let (before, after) = match files.as_slice() {
                 [after] => (None, after),
                 [before, after] => (Some(before.clone()), after),

@@ -1,7 +1,8 @@
 //! The command line: what an operator types, and what they read back.
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
-//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`tenant`], [`operation`].
+//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`plan`], [`tenant`] with
+//!   [`subscription`], [`operation`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
 //! - [`out`] is the only door to stdout and stderr; [`table`] aligns, [`words`] makes text fit to print;
@@ -20,8 +21,10 @@ pub mod members;
 mod operation;
 pub mod out;
 pub mod people;
+pub mod plan;
 pub mod serve;
 pub mod store;
+pub mod subscription;
 pub mod table;
 pub mod target;
 pub mod tenant;
@@ -77,6 +80,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Doctor(args) => client_side(doctor::run(&args, inputs, out)),
         Command::Config(args) => config::run(&args, inputs, out),
         Command::Tenant(args) => client_side(tenant::run(args, inputs, out)),
+        Command::Plan(args) => client_side(plan::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),
         Command::ServiceKey(args) => client_side(keys::service_key(args, inputs, out)),

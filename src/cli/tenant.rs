@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::members;
 use super::operation::{finish, mention_more};
 use super::out::Out;
+use super::subscription::SubscriptionArgs;
 use super::table::{Table, facts};
 use super::target;
 use super::views::{self, Begun, Tenant};
@@ -38,6 +39,8 @@ Examples:
   tenantry tenant invite acme ada@acme.example   an owner, say, whose invitation was lost
   tenantry tenant suspend acme --reason 'invoice 1042 is unpaid'
   tenantry tenant resume acme
+  tenantry tenant subscription acme           plan, period, trial, what is unpaid
+  tenantry tenant subscription acme change pro --when period_end
   tenantry tenant delete acme                 asks first; the data goes when the grace is over
   tenantry tenant restore acme                takes it back until then
 
@@ -62,6 +65,8 @@ pub enum TenantCommand {
         /// Slug or id
         tenant: String,
     },
+    /// Show or change what a tenant has bought
+    Subscription(SubscriptionArgs),
     /// List who belongs to a tenant, newest first
     Members {
         /// Slug or id
@@ -188,6 +193,7 @@ pub async fn run(args: TenantArgs, inputs: &Inputs, out: &Out) -> Outcome {
         TenantCommand::Invite { tenant, email, role } => {
             members::invite(&api, out, &tenant, &email, &role).await
         }
+        TenantCommand::Subscription(args) => super::subscription::run(&api, args, out).await,
         TenantCommand::Create(args) => create(&api, out, args).await,
         TenantCommand::Suspend { tenant, reason } => {
             let body = reason.map(|reason| json!({ "reason": reason }));

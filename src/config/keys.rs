@@ -65,6 +65,8 @@ pub enum Kind {
     Networks,
     /// A name of the tz database.
     TimeZone,
+    /// A secret of others that we hold: a key, a password.
+    Secret,
     /// Whole numbers of per cent.
     Percents,
 }
@@ -101,6 +103,14 @@ pub const KEYS: &[KeySpec] = &[
     key("application.migrations_dir", Kind::Path),
     key("plans.file", Kind::Path),
     key("billing.time_zone", Kind::TimeZone),
+    key("billing.provider", Kind::Choice(&["manual", "stripe"])),
+    key("billing.issuer", Kind::Text),
+    int("billing.due_after_d", 1, 365),
+    key("billing.stripe.secret_key", Kind::Secret),
+    key("billing.stripe.webhook_secret", Kind::Secret),
+    key("billing.stripe.collection", Kind::Choice(&["send_invoice", "charge_automatically"])),
+    key("billing.stripe.api_url", Kind::HttpUrl),
+    int("billing.stripe.timeout_s", 1, 80),
     int("billing.dunning.warn_after_d", 0, 3_650),
     int("billing.dunning.restrict_after_d", 0, 3_650),
     int("billing.dunning.suspend_after_d", 0, 3_650),
@@ -176,7 +186,15 @@ impl Kind {
     /// Whether the value may be given as `env:NAME` or `file:PATH` and must not be logged.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::StoreUrl | Self::ClusterUrl | Self::SmtpUrl | Self::MasterKey | Self::MasterKeys)
+        matches!(
+            self,
+            Self::StoreUrl
+                | Self::ClusterUrl
+                | Self::SmtpUrl
+                | Self::MasterKey
+                | Self::MasterKeys
+                | Self::Secret
+        )
     }
 
     /// Whether it takes a list of strings.
@@ -209,6 +227,7 @@ impl Kind {
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
             Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
+            Self::Secret => "env:NAME or file:PATH".to_owned(),
         }
     }
 
@@ -230,7 +249,7 @@ impl Kind {
                 };
                 Err(Fault::new(format!("`{text}` is not one of the allowed words"), remedy))
             }
-            (Self::Word | Self::Path, Raw::Text(text)) if text.trim().is_empty() => {
+            (Self::Word | Self::Path | Self::Secret, Raw::Text(text)) if text.trim().is_empty() => {
                 refuse("is empty".to_owned())
             }
             (Self::Bind, Raw::Text(text)) if text.parse::<std::net::SocketAddr>().is_err() => {

@@ -306,6 +306,7 @@ fn entry(leaf: &Leaf) -> Entry {
     let value = match (leaf.kind, &leaf.value) {
         (Kind::StoreUrl | Kind::ClusterUrl | Kind::SmtpUrl, Raw::Text(text)) => url::redact(text).into(),
         (Kind::MasterKey, _) if leaf.origin.is_operators() => MASK.into(),
+        (Kind::Secret, _) => MASK.into(),
         (Kind::MasterKeys, Raw::List(all)) => vec![MASK; all.len()].into(),
         (_, Raw::Text(text)) => text.clone().into(),
         (_, Raw::Integer(number)) => (*number).into(),

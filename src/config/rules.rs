@@ -6,7 +6,7 @@ use std::path::Path;
 use super::load::Loaded;
 use super::problem::{Fault, Problem, nearest, one_of};
 use super::reading::Reader;
-use super::settings::MailTransport;
+use super::settings::{BillingProvider, MailTransport};
 use super::url::{Engine, SmtpUrl};
 use crate::kernel::isolation::Isolation;
 
@@ -32,6 +32,7 @@ pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     clusters(loaded, reader);
     tls(loaded, reader, TLS);
     mail(loaded, reader);
+    billing(loaded, reader);
     backoff(loaded, reader);
     dunning(loaded, reader);
     session_life(loaded, reader);
@@ -117,6 +118,27 @@ fn mail(loaded: &Loaded, reader: &mut Reader<'_>) {
     }
 }
 
+fn billing(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let billing = &loaded.settings.billing;
+    if billing.provider != BillingProvider::Stripe {
+        return;
+    }
+    let wanted = [
+        ("billing.stripe.secret_key", billing.stripe.secret_key.is_none(), "sign in with"),
+        (
+            "billing.stripe.webhook_secret",
+            billing.stripe.webhook_secret.is_none(),
+            "check its notifications by",
+        ),
+    ];
+    for (key, absent, what) in wanted {
+        if absent && !reader.refused.contains(key) {
+            let fault = Fault::new(format!("Stripe needs something to {what}"), format!("set {key}"));
+            reader.refuse(key, loaded.origin(key), fault);
+        }
+    }
+}
+
 fn backoff(loaded: &Loaded, reader: &mut Reader<'_>) {
     let operations = &loaded.settings.operations;
     if operations.backoff_initial > operations.backoff_max {
@@ -172,6 +194,14 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
             "set it to true, or set signup.enabled to false if only operators should create tenants",
         );
     }
+    let warned_after = u64::from(settings.billing.dunning.warn_after_d);
+    if warned_after > 0 && warned_after * 86_400 < settings.billing.due_after.as_secs() {
+        warn(
+            "billing.dunning.warn_after_d",
+            "owners are warned of an invoice before it is due",
+            "give at least as many days as billing.due_after_d",
+        );
+    }
     if settings.signup.verify_email && settings.mail.transport == MailTransport::File {
         warn(
             "mail.transport",
@@ -208,11 +238,17 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
             "name another one, or set accepts_new of this one to true",
         );
     }
-    for key in ["secrets.master_key", "secrets.previous_master_keys"] {
+    for key in [
+        "secrets.master_key",
+        "secrets.previous_master_keys",
+        "billing.stripe.secret_key",
+        "billing.stripe.webhook_secret",
+    ] {
         let literal = loaded.entry(key).is_some_and(|entry| {
             matches!(entry.source, super::problem::Origin::File { .. })
                 && entry.via.is_none()
                 && entry.value != serde_json::json!([])
+                && !entry.value.is_null()
         });
         if literal {
             warn(key, "a key is written out in a config file", "give env:NAME or file:PATH instead");

@@ -63,7 +63,13 @@ fn property(kind: Kind) -> Map<String, Value> {
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Text => json!({"type": "string"}),
         Kind::Choice(words) => json!({"type": "string", "enum": words}),
-        Kind::Word | Kind::Path | Kind::Bind | Kind::Mailbox | Kind::MasterKey | Kind::TimeZone => strings,
+        Kind::Word
+        | Kind::Path
+        | Kind::Bind
+        | Kind::Mailbox
+        | Kind::MasterKey
+        | Kind::TimeZone
+        | Kind::Secret => strings,
         Kind::SmtpUrl => json!({"type": "string", "pattern": "^(smtps?://|env:|file:).+"}),
         Kind::HttpUrl => json!({"type": "string", "pattern": "^https?://[^?#]+$"}),
         Kind::StoreUrl | Kind::ClusterUrl => {
@@ -73,7 +79,9 @@ fn property(kind: Kind) -> Map<String, Value> {
         Kind::Networks => {
             json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]+$"}})
         }
-        Kind::Percents => json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1_000}}),
+        Kind::Percents => {
+            json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1_000}})
+        }
         Kind::Slugs => json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+$"}}),
     };
     match out {

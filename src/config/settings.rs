@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use super::master_key::{MasterKey, MasterKeySource};
@@ -34,7 +35,7 @@ pub struct Settings {
     pub application: Application,
     /// The catalogue.
     pub plans: Plans,
-    /// What is due when, and what happens when it is not paid.
+    /// What is due when, who collects it, and what happens when it is not paid.
     pub billing: Billing,
     /// Where the present comes from.
     pub clock: ClockSource,
@@ -226,10 +227,19 @@ pub struct Plans {
     pub file: PathBuf,
 }
 
-/// What is due when, and what happens when it is not paid.
+/// What is due when, who collects it, and what happens when it is not paid.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Billing {
+    /// Who collects.
+    pub provider: BillingProvider,
+    /// Whose invoices they are, as printed on them; empty is the name in `mail.from`.
+    pub issuer: String,
+    /// How long there is to pay an invoice, a day to a year.
+    #[serde(rename = "due_after_d", deserialize_with = "days")]
+    pub due_after: Duration,
+    /// The account at Stripe.
+    pub stripe: Stripe,
     /// By whose calendar new tenants' periods count.
     pub time_zone: String,
     /// The ladder of what is unpaid.
@@ -266,6 +276,43 @@ pub enum ClockMode {
     System,
     /// Calls of an operator: for tests.
     Test,
+}
+
+/// Who collects what invoices say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingProvider {
+    /// People, who mark invoices paid.
+    Manual,
+    /// Stripe.
+    Stripe,
+}
+
+/// The account at Stripe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The secret or restricted key that signs our calls in.
+    pub secret_key: Option<SecretString>,
+    /// What the notifications that we get are signed with.
+    pub webhook_secret: Option<SecretString>,
+    /// How Stripe asks for the money.
+    pub collection: Collection,
+    /// Where the API is.
+    pub api_url: String,
+    /// The longest that one call may take, a second to 80.
+    #[serde(rename = "timeout_s", deserialize_with = "seconds")]
+    pub timeout: Duration,
+}
+
+/// How Stripe asks for the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collection {
+    /// By a mail with a link to a page where one pays.
+    SendInvoice,
+    /// From the means of payment that Stripe holds.
+    ChargeAutomatically,
 }
 
 /// Who may sign up, and how.
@@ -502,6 +549,10 @@ impl LogLevel {
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_secs)
+}
+
+fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(|days| Duration::from_secs(days.saturating_mul(86_400)))
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

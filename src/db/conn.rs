@@ -136,7 +136,7 @@ impl Place {
     pub(super) fn connect_writer(&self) -> Result<Conn, diesel::ConnectionError> {
         let mut conn = self.connect()?;
         if let Conn::Sqlite(c) = &mut conn {
-            c.batch_execute("PRAGMA cache_size = -16000")
+            c.batch_execute("PRAGMA cache_size = -8000")
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         }
         Ok(conn)
@@ -150,7 +150,7 @@ impl Place {
                 let mut c = SqliteConnection::establish(&path.to_string_lossy())?;
                 c.batch_execute(
                     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;",
+                     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -512;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Conn::Sqlite(c))

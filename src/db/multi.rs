@@ -7,8 +7,8 @@ use diesel::sql_types::HasSqlType;
 use super::conn::MultiBackend;
 use crate::kernel::clock::Ts;
 use crate::kernel::id::{
-    EventId, InvitationId, KeyId, MailId, OperationId, OperatorUserId, OverrideId, PersonId, PlanVersionId,
-    ReplicaId, SessionId, SignupId, SubscriptionId, TenantId, UserId,
+    EventId, InvitationId, InvoiceId, KeyId, MailId, OperationId, OperatorUserId, OverrideId, PaymentId,
+    PersonId, PlanVersionId, ReplicaId, SessionId, SignupId, SubscriptionId, TenantId, UserId,
 };
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 
@@ -39,5 +39,5 @@ on_both! {
     SqlTs: Ts;
     SqlJson: Json;
     SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId, OperatorUserId, PersonId,
-        InvitationId, MailId, OverrideId, PlanVersionId, SubscriptionId;
+        InvitationId, MailId, OverrideId, PlanVersionId, SubscriptionId, InvoiceId, PaymentId;
 }

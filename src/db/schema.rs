@@ -162,6 +162,16 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::kernel::sql::*;
 
+    key_uses (key_id) {
+        key_id -> SqlId,
+        used_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
     keys (id) {
         id -> SqlId,
         kind -> Text,
@@ -181,7 +191,6 @@ diesel::table! {
         rate_per_s -> Nullable<Integer>,
         rate_burst -> Nullable<Integer>,
         disabled_at -> Nullable<SqlTs>,
-        last_used_at -> Nullable<SqlTs>,
         successor_id -> Nullable<SqlId>,
     }
 }
@@ -477,7 +486,6 @@ diesel::table! {
         paused_at -> Nullable<SqlTs>,
         pending_plan -> Nullable<Text>,
         unpaid_since -> Nullable<SqlTs>,
-        credit -> BigInt,
         wanted_isolation -> Nullable<Text>,
         next_at -> Nullable<SqlTs>,
         rev -> BigInt,
@@ -485,6 +493,110 @@ diesel::table! {
         updated_at -> SqlTs,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    invoices (id) {
+        id -> SqlId,
+        number -> Text,
+        tenant_id -> SqlId,
+        subscription_id -> Nullable<SqlId>,
+        customer -> Text,
+        state -> Text,
+        currency -> Text,
+        subtotal -> BigInt,
+        total -> BigInt,
+        period_start -> SqlTs,
+        period_end -> SqlTs,
+        due_at -> SqlTs,
+        paid_at -> Nullable<SqlTs>,
+        payment_reference -> Nullable<Text>,
+        voided_at -> Nullable<SqlTs>,
+        void_reason -> Nullable<Text>,
+        rev -> BigInt,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    invoice_lines (invoice_id, position) {
+        invoice_id -> SqlId,
+        position -> Integer,
+        kind -> Text,
+        description -> Text,
+        quantity -> BigInt,
+        unit_price -> BigInt,
+        amount -> BigInt,
+        period_start -> Nullable<SqlTs>,
+        period_end -> Nullable<SqlTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    invoice_numbers (year) {
+        year -> Integer,
+        last -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    billing_accounts (tenant_id) {
+        tenant_id -> SqlId,
+        customer_ref -> Nullable<Text>,
+        subscription_ref -> Nullable<Text>,
+        item_ref -> Nullable<Text>,
+        status -> Nullable<Text>,
+        status_at -> Nullable<SqlTs>,
+        wanted -> SqlJson,
+        wanted_rev -> BigInt,
+        synced_rev -> BigInt,
+        round -> Integer,
+        operation_id -> Nullable<SqlId>,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    billing_payments (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        reference -> Text,
+        currency -> Text,
+        amount -> BigInt,
+        unapplied -> BigInt,
+        created_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    billing_events (id) {
+        id -> Text,
+        kind -> Text,
+        sent_at -> SqlTs,
+        received_at -> SqlTs,
+    }
+}
+
+diesel::joinable!(key_uses -> keys (key_id));
 
 diesel::table! {
     use diesel::sql_types::*;
@@ -563,6 +675,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     signing_keys,
     keys,
+    key_uses,
     signups,
     sessions,
     refresh_tokens,
@@ -571,6 +684,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     password_resets,
     email_changes,
     mails,
+    invoices,
+    invoice_lines,
+    invoice_numbers,
+    billing_accounts,
+    billing_payments,
+    billing_events,
     totp_factors,
     recovery_codes,
     operator_users,

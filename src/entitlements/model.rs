@@ -224,7 +224,8 @@ mod tests {
             assert_eq!((masked.value, masked.used), (answer.value, answer.used), "the mask hides no fact");
         }
         let unknown = |_: &str| false;
-        let answer = Entitlement::judge("x".into(), Resolved::Absent, Some(Reason::ReadOnly), unknown, 1, None);
+        let answer =
+            Entitlement::judge("x".into(), Resolved::Absent, Some(Reason::ReadOnly), unknown, 1, None);
         assert_eq!(answer.reason, Reason::UnknownFeature);
         let over = judged(plan(&soft), None, 1, Some(13));
         assert_eq!((over.used, over.remaining, over.overage), (Some(13), Some(0), Some(3)));

@@ -199,6 +199,19 @@ pub fn at_most<'de, const MAX: u32, D: Deserializer<'de>>(from: D) -> std::resul
     if number <= MAX { Ok(number) } else { Err(D::Error::custom("is too much")) }
 }
 
+/// A request's body as it was sent, for what is signed.
+pub struct Raw(pub Bytes);
+
+impl FromRequest for Raw {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let reading = Bytes::from_request(request, payload);
+        Box::pin(async move { Ok(Self(reading.await.map_err(|error| Problem(unreadable(&error)))?)) })
+    }
+}
+
 /// A request's JSON body where none is needed: an empty one is `None`, a wrong one is refused.
 pub struct MaybeBody<T>(pub Option<T>);
 

@@ -14,7 +14,7 @@ pub mod query;
 pub mod request;
 pub mod schema_check;
 
-pub use body::{Body, Form, MaybeBody, Sound, Strict};
+pub use body::{Body, Form, MaybeBody, Raw, Sound, Strict};
 pub use etag::{IfMatch, tagged};
 pub use idempotency::{Answer, Attempt, Outcome};
 pub use problem::{Problem, ProblemBody};

@@ -20,6 +20,9 @@ use super::sql::SqlTs;
 pub struct Ts(Timestamp);
 
 impl Ts {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(Timestamp::UNIX_EPOCH);
+
     /// From microseconds since 1970-01-01T00:00:00Z; `None` outside the years -9999 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
@@ -123,7 +126,7 @@ impl Clock {
     pub fn now(&self) -> Ts {
         match &self.0 {
             Some(fixed) => *fixed.lock(),
-            None => Ts::from_micros(Timestamp::now().as_microsecond()).unwrap_or(Ts(Timestamp::UNIX_EPOCH)),
+            None => Ts::from_micros(Timestamp::now().as_microsecond()).unwrap_or(Ts::EPOCH),
         }
     }
 

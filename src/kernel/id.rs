@@ -193,6 +193,10 @@ typed_id!(/// A signed-in session, the `sid` of its tokens.
 
 typed_id!(/// An invitation to a tenant.
     InvitationId, "inv", "invitation");
+typed_id!(/// An invoice to a tenant.
+    InvoiceId, "invoice", "invoice");
+typed_id!(/// A payment that came in for a tenant.
+    PaymentId, "pay", "payment");
 typed_id!(/// A mail that waits to be delivered.
     MailId, "mail", "mail");
 typed_id!(/// An operator who is a person, with an address and a password.

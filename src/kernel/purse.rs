@@ -59,12 +59,8 @@ impl Purse {
         if now < self.until.load(Ordering::Acquire) {
             let mut left = self.left.load(Ordering::Relaxed);
             while left >= cost {
-                match self.left.compare_exchange_weak(
-                    left,
-                    left - cost,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                ) {
+                match self.left.compare_exchange_weak(left, left - cost, Ordering::Relaxed, Ordering::Relaxed)
+                {
                     Ok(_) => {
                         let low = left - cost < self.low.load(Ordering::Relaxed)
                             && !self.told.swap(true, Ordering::Relaxed);

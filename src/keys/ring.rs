@@ -106,15 +106,15 @@ pub async fn who(app: &App, text: &str) -> Result<(Who, Arc<HotKey>)> {
     let (id, key) = app.ring.find(&app.db, text, parsed).await?.ok_or_else(refused)?;
     let now = app.clock.now();
     match key.standing(now) {
-        Standing::Good => app.uses.note(id, now),
+        Standing::Good => app.uses.note(id, &key, now),
         Standing::Revoked => return Err(Error::Unauthenticated("the key was revoked".into())),
         Standing::Disabled => return Err(Error::Unauthenticated("the key is switched off".into())),
         Standing::Expired => return Err(Error::Unauthenticated("the key has expired".into())),
     }
-    let who = match (key.kind, key.tenant(), key.role) {
-        (KeyKind::Tenant, Some(tenant), _) => Who::TenantKey { key: id, tenant, scopes: key.scopes },
-        (KeyKind::Service, _, _) => Who::Service { key: id, scopes: key.scopes },
-        (KeyKind::Operator, _, Some(role)) => Who::Operator { key: id, role },
+    let who = match (key.kind(), key.tenant(), key.role()) {
+        (Some(KeyKind::Tenant), Some(tenant), _) => Who::TenantKey { key: id, tenant, scopes: key.scopes() },
+        (Some(KeyKind::Service), _, _) => Who::Service { key: id, scopes: key.scopes() },
+        (Some(KeyKind::Operator), _, Some(role)) => Who::Operator { key: id, role },
         _ => return Err(Error::internal("a stored key is of no kind")),
     };
     Ok((who, key))

@@ -9,7 +9,7 @@ use super::model::{Environment, Key, Standing};
 use crate::auth::caller::OperatorRole;
 use crate::auth::scope::Scope;
 use crate::auth::secret_key::{self, KeyHash, KeyKind};
-use crate::db::schema::keys;
+use crate::db::schema::{key_uses, keys};
 use crate::db::{Conn, text};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -38,7 +38,6 @@ struct Row {
     rate_per_s: Option<i32>,
     rate_burst: Option<i32>,
     disabled_at: Option<Ts>,
-    last_used_at: Option<Ts>,
     successor_id: Option<KeyId>,
 }
 
@@ -74,7 +73,7 @@ impl TryFrom<Row> for Key {
             metadata: serde_json::from_value(row.metadata.0).map_err(Error::internal)?,
             rate_limit: rate(row.rate_per_s, row.rate_burst)?,
             disabled_at: row.disabled_at,
-            last_used_at: row.last_used_at,
+            last_used_at: None,
             successor_id: row.successor_id,
             rev: row.rev,
         })
@@ -163,7 +162,12 @@ pub fn insert(conn: &mut Conn, key: &Key, hash: &KeyHash) -> Result<()> {
     Ok(())
 }
 
-/// Finds a key by the hash of its text: one indexed read.
+/// A key and when it was last used.
+fn whole((row, used_at): (Row, Option<Ts>)) -> Result<Key> {
+    Ok(Key { last_used_at: used_at, ..Key::try_from(row)? })
+}
+
+/// Finds a key by the hash of its text: one indexed read. When it was last used is not told.
 ///
 /// # Errors
 /// The store's.
@@ -173,7 +177,8 @@ pub fn by_hash(conn: &mut Conn, hash: &KeyHash) -> Result<Option<Key>> {
     row.map(Key::try_from).transpose()
 }
 
-/// Reads a key of any kind with the hash of its text, for memory: one read by the primary key.
+/// Reads a key of any kind with the hash of its text, for memory: one read by the primary key. When it was last
+/// used is not told.
 ///
 /// # Errors
 /// The store's.
@@ -190,9 +195,14 @@ pub fn with_hash(conn: &mut Conn, id: KeyId) -> Result<Option<(Key, KeyHash)>> {
 /// # Errors
 /// [`Error::NotFound`], also for another tenant's.
 pub fn get(conn: &mut Conn, kind: KeyKind, tenant: Option<TenantId>, id: KeyId) -> Result<Key> {
-    let row: Option<Row> =
-        keys::table.find(id).filter(keys::kind.eq(kind)).select(Row::as_select()).first(conn).optional()?;
-    let key = row.map(Key::try_from).transpose()?.filter(|key| key.tenant_id == tenant);
+    let row: Option<(Row, Option<Ts>)> = keys::table
+        .left_join(key_uses::table)
+        .filter(keys::id.eq(id))
+        .filter(keys::kind.eq(kind))
+        .select((Row::as_select(), key_uses::used_at.nullable()))
+        .first(conn)
+        .optional()?;
+    let key = row.map(whole).transpose()?.filter(|key| key.tenant_id == tenant);
     key.ok_or(Error::NotFound("key"))
 }
 
@@ -221,7 +231,11 @@ pub fn page(
     now: Ts,
     request: PageRequest,
 ) -> Result<Page<Key>> {
-    let mut query = keys::table.select(Row::as_select()).filter(keys::kind.eq(kind)).into_boxed();
+    let mut query = keys::table
+        .left_join(key_uses::table)
+        .select((Row::as_select(), key_uses::used_at.nullable()))
+        .filter(keys::kind.eq(kind))
+        .into_boxed();
     if let Some(tenant) = tenant {
         query = query.filter(keys::tenant_id.eq(tenant));
     }
@@ -260,9 +274,9 @@ pub fn page(
         let id = KeyId::from_uuid(id);
         query = query.filter(keys::created_at.lt(at).or(keys::created_at.eq(at).and(keys::id.lt(id))));
     }
-    let rows: Vec<Row> =
+    let rows: Vec<(Row, Option<Ts>)> =
         query.order((keys::created_at.desc(), keys::id.desc())).limit(request.fetch()).load(conn)?;
-    let all = rows.into_iter().map(Key::try_from).collect::<Result<Vec<_>>>()?;
+    let all = rows.into_iter().map(whole).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(all, request, |key: &Key| (key.created_at, key.id.uuid())))
 }
 
@@ -305,7 +319,7 @@ pub fn save(conn: &mut Conn, key: &mut Key) -> Result<()> {
 }
 
 /// Notes when keys were last used, all in one statement. Never moves a moment backwards, so that replicas may
-/// note in any order; leaves the revision alone, so that a use is no change.
+/// note in any order. A key that is gone meanwhile is left out.
 ///
 /// # Errors
 /// The store's.
@@ -314,19 +328,18 @@ pub fn note_uses(conn: &mut Conn, uses: &[(KeyId, Ts)]) -> Result<usize> {
     let list = |write: &dyn Fn(&(KeyId, Ts)) -> serde_json::Value| Json(uses.iter().map(write).collect());
     match conn {
         Conn::Sqlite(c) => diesel::sql_query(
-            "UPDATE keys SET last_used_at = used.at FROM (
-                 SELECT unhex(value->>'id') AS id, value->>'at' AS at FROM json_each(?)
-             ) AS used
-             WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at)",
+            "INSERT INTO key_uses (key_id, used_at)
+             SELECT id, at FROM (SELECT unhex(value->>0) AS id, value->>1 AS at FROM json_each(?)) AS used
+             WHERE EXISTS (SELECT 1 FROM keys WHERE keys.id = used.id)
+             ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at WHERE excluded.used_at > key_uses.used_at",
         )
-        .bind::<SqlJson, _>(list(
-            &|(id, at)| json!({ "id": id.uuid().simple().to_string(), "at": at.micros() }),
-        ))
+        .bind::<SqlJson, _>(list(&|(id, at)| json!([id.uuid().simple().to_string(), at.micros()])))
         .execute(c),
         Conn::Postgres(c) => diesel::sql_query(
-            "UPDATE keys SET last_used_at = used.at
-             FROM jsonb_to_recordset($1) AS used (id uuid, at timestamptz)
-             WHERE keys.id = used.id AND (keys.last_used_at IS NULL OR keys.last_used_at < used.at)",
+            "INSERT INTO key_uses (key_id, used_at)
+             SELECT used.id, used.at FROM jsonb_to_recordset($1) AS used (id uuid, at timestamptz)
+             WHERE EXISTS (SELECT 1 FROM keys WHERE keys.id = used.id)
+             ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at WHERE excluded.used_at > key_uses.used_at",
         )
         .bind::<SqlJson, _>(list(&|(id, at)| json!({ "id": id.uuid(), "at": at })))
         .execute(c),

@@ -8,7 +8,7 @@ use super::hot::HotKey;
 use super::model::Standing;
 use crate::app::App;
 use crate::auth::scope::{Scope, Scopes};
-use crate::auth::secret_key::{self, KeyKind};
+use crate::auth::secret_key::{self, Environment, KeyKind};
 use crate::auth::{Caller, Verb};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::kernel::id::{KeyId, TenantId};
 use crate::kernel::limits::{self, Taken, Tally};
 use crate::metering::quota::lending;
 use crate::placement::router::{self, Resident};
+use crate::subscriptions;
 use crate::tenants::{Handle, State};
 
 /// What became of a verification.
@@ -84,6 +85,8 @@ pub struct Verification {
     #[schema(value_type = Option<String>)]
     #[serde(serialize_with = "plan")]
     plan: Option<Arc<Resident>>,
+    /// What the key is for.
+    pub environment: Option<Environment>,
     /// What the key may do.
     #[schema(value_type = Option<BTreeSet<Scope>>)]
     pub scopes: Option<Scopes>,
@@ -110,6 +113,7 @@ impl Verification {
             tenant_id: None,
             tenant_slug: None,
             plan: None,
+            environment: None,
             scopes: None,
             rate_limit: None,
             overage: 0,
@@ -118,13 +122,19 @@ impl Verification {
 }
 
 /// What keeps the key from it before any limit is asked.
-fn refusal(key: &HotKey, now: Ts, resident: &Resident, needed: &[Scope]) -> Option<VerifyCode> {
+fn refusal(
+    key: &HotKey,
+    scopes: Scopes,
+    now: Ts,
+    resident: &Resident,
+    needed: &[Scope],
+) -> Option<VerifyCode> {
     match key.standing(now) {
         Standing::Revoked => Some(VerifyCode::Revoked),
         Standing::Disabled => Some(VerifyCode::Disabled),
         Standing::Expired => Some(VerifyCode::Expired),
         Standing::Good if resident.state != State::Active => Some(VerifyCode::TenantSuspended),
-        Standing::Good if !needed.iter().all(|scope| key.scopes.contains(scope)) => {
+        Standing::Good if !needed.iter().all(|scope| scopes.contains(scope)) => {
             Some(VerifyCode::InsufficientScope)
         }
         Standing::Good => None,
@@ -137,8 +147,8 @@ pub fn take(app: &App, key: &HotKey, resident: &Resident, cost: u32) -> Taken {
 }
 
 /// Verifies a tenant's API key, in this order: found, not revoked, enabled, not expired, tenant active, scopes
-/// held, `cost` within the rate limits, and within the quota of `keys.verify_meter`. Whatever refuses, nothing is
-/// taken from the limits and the quota.
+/// held, `cost` within the rate limits, and within the quota of `keys.verify_meter`. While an invoice holds a tenant
+/// to reading, none of its keys holds `data:write`. Whatever refuses, nothing is taken from the limits and the quota.
 ///
 /// # Errors
 /// As [`Caller::may`]; the store's on a cold miss. A key that may not is an answer, not an error.
@@ -161,7 +171,12 @@ pub async fn verify(
         Err(error) => return Err(error),
     };
     let now = app.clock.now();
-    let refusal = refusal(&key, now, &resident, needed);
+    let scopes = match resident.standing {
+        // An invoice is unpaid: its data can only be read.
+        subscriptions::Standing::Restricted => key.scopes().without(Scope::DataWrite),
+        _ => key.scopes(),
+    };
+    let refusal = refusal(&key, scopes, now, &resident, needed);
     let mut taken = take(app, &key, &resident, if refusal.is_some() { 0 } else { cost });
     let code = match refusal {
         Some(code) => code,
@@ -175,7 +190,7 @@ pub async fn verify(
     };
     let overage = resident.purse.as_ref().map_or(0, |grip| grip.purse.overage());
     if code == VerifyCode::Valid {
-        app.uses.note(id, now);
+        app.uses.note(id, &key, now);
     }
     Ok(Verification {
         valid: code == VerifyCode::Valid,
@@ -184,7 +199,8 @@ pub async fn verify(
         tenant_id: Some(tenant),
         tenant_slug: Some(Arc::clone(&resident)),
         plan: Some(resident),
-        scopes: Some(key.scopes),
+        environment: secret_key::environment(text),
+        scopes: Some(scopes),
         rate_limit: taken.tighter().map(RateLimitState::from),
         overage,
     })

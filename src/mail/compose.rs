@@ -58,15 +58,20 @@ impl Mailer {
         Ok(Self { templates, transport, from, url: url.to_owned() })
     }
 
+    /// What the product is called: the name that mail is from.
+    #[must_use]
+    pub fn product(&self) -> String {
+        self.from.name.clone().unwrap_or_else(|| self.from.email.domain().to_owned())
+    }
+
     /// The message that a letter becomes. The same letter gets the same `Message-ID`.
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be put together; [`Error::Refused`] for an address that no mail server takes.
     pub fn message(&self, id: MailId, letter: &Letter) -> Result<Message> {
         let mut words = letter.words.clone();
-        let product = self.from.name.clone().unwrap_or_else(|| self.from.email.domain().to_owned());
         words.extend([
-            ("product".to_owned(), product),
+            ("product".to_owned(), self.product()),
             ("url".to_owned(), self.url.clone()),
             ("to".to_owned(), letter.to.clone()),
         ]);

@@ -25,6 +25,8 @@ words! {
         EmailChanged = "email_changed",
         /// An invitation to a tenant.
         Invitation = "invitation",
+        /// An invoice is unpaid, and what follows from it.
+        PaymentOverdue = "payment_overdue",
     }
 }
 
@@ -41,6 +43,7 @@ impl LetterKind {
             Self::ConfirmEmail => &["code", "expires_in"],
             Self::PasswordChanged | Self::EmailChanged => &[],
             Self::Invitation => &["organization", "role", "token", "expires_in"],
+            Self::PaymentOverdue => &["slug", "plan", "since", "now", "next"],
         }
     }
 

@@ -31,6 +31,7 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
     "confirm_email",
     "email_changed",
     "invitation",
+    "payment_overdue",
 );
 
 /// The line that a text begins with.

@@ -13,7 +13,7 @@ use crate::kernel::id::TenantId;
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
 use crate::placement::{self, steps_run};
-use crate::subscriptions::commands as subscriptions;
+use crate::subscriptions;
 use crate::tenants::commands::slug_taken;
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
 use crate::work::{self, NewOperation, Operation};

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::store as signups;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::billing;
 use crate::identity as people;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
@@ -105,11 +106,13 @@ impl Remover {
     }
 
     async fn forget(&self, id: TenantId) -> Result<()> {
-        let now = self.0.clock.now();
+        let (now, again) = (self.0.clock.now(), self.0.clone());
         self.0
             .db
             .write(move |conn| {
                 let tenant = tenants::get_in(conn, &Handle::Id(id))?;
+                // Invoices stay: others keep books by them.
+                billing::end_in(conn, &again, &Caller::system("removal"), now, id)?;
                 keys::remove_of_tenant_in(conn, id)?;
                 signups::remove_of_tenant_in(conn, id)?;
                 people::pending::remove_of_tenant(conn, id)?;
@@ -132,6 +135,7 @@ impl Remover {
             })
             .await?;
         self.0.forget_tenant(id).await;
+        self.0.wake.work();
         self.0.ring.forget_all();
         Ok(())
     }

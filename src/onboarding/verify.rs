@@ -30,7 +30,7 @@ use crate::kernel::id::{SignupId, TenantId, UserId};
 use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail, model::in_words};
 use crate::placement;
-use crate::subscriptions::commands as subscriptions;
+use crate::subscriptions;
 use crate::tenants::{self, Handle, State};
 use crate::work::{self, CANCELED, GIVEN_UP};
 

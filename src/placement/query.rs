@@ -8,12 +8,17 @@ use super::router::{self, Placed, Resident};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::kernel::error::{Error, Result};
+use crate::subscriptions::Standing;
 use crate::tenants::Handle;
+
+/// What a statement is refused with that writes where it may only read.
+const READ_ONLY: &str = "25006";
 
 /// Runs one statement inside the caller's own tenant.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; [`Resident::served`]; those of
+/// As [`Caller::tenant`]; [`Resident::served`]; [`Error::Forbidden`] `tenant_read_only` for a write while the
+/// tenant's subscription is restricted; those of
 /// [`TenantConnections::query`](super::connections::TenantConnections::query).
 pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<Answer> {
     let (tenant, access) = match caller.tenant(Verb::WriteData) {
@@ -31,6 +36,8 @@ pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<An
     let mut repaired = false;
     loop {
         let resident = router::find(app, &Handle::Id(tenant)).await?;
+        let held_back = access == Access::Write && resident.standing == Standing::Restricted;
+        let access = if held_back { Access::Read } else { access };
         let target = target(app, &resident, resident.served()?)?;
         match app.connections.query(&target, statement, access, caps).await {
             Err(Error::Unavailable { code: "database_credentials_refused", .. }) if !repaired => {
@@ -41,6 +48,10 @@ pub async fn run(app: &App, caller: &Caller, statement: &Statement) -> Result<An
             Err(Error::Unavailable { code: "placement_changed", .. }) if !repaired => {
                 repaired = true;
                 app.router.forget(tenant).await;
+            }
+            Err(Error::Sql(problem)) if held_back && problem.sqlstate == READ_ONLY => {
+                let detail = "the tenant's data can only be read: an invoice is unpaid";
+                return Err(Error::forbidden("tenant_read_only", detail));
             }
             other => return other,
         }

@@ -9,6 +9,7 @@ use crate::http::caller::{Authenticate, Found};
 use crate::identity::sessions::memory;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
+use crate::kernel::limits;
 use crate::keys::{ring, verify};
 use crate::placement::router::{self, Resident};
 use crate::tenants::{Handle, State};
@@ -37,7 +38,11 @@ impl Authenticate for Doorman {
                 return Ok(Found { who, limits: None });
             }
             let (who, key) = ring::who(&self.0, credential).await?;
-            let Who::TenantKey { tenant, .. } = who else { return Ok(Found { who, limits: None }) };
+            let Who::TenantKey { tenant, .. } = who else {
+                // A service's or an operator's key has no plan behind it, only what it was given itself.
+                let limits = key.limit().map(|own| limits::take(None, Some(own), self.0.buckets.now(), 1));
+                return Ok(Found { who, limits });
+            };
             let resident = living(&self.0, tenant).await?;
             match resident.state {
                 State::Suspended => Err(Error::forbidden("tenant_suspended", "the tenant is suspended")),

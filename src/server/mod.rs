@@ -1,6 +1,7 @@
 //! The one module that knows every other: it composes the parts, registers the routes, starts the
 //! background work, serves, and ends gracefully.
 
+mod clock;
 pub mod doctor;
 mod gate;
 mod ready;
@@ -22,6 +23,8 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
 use crate::auth::throttle::Throttle;
+use crate::billing::worker::Collector;
+use crate::billing::{self, CHARGE_OPERATION, HAND_OVER_OPERATION};
 use crate::catalog::{self, Opened, Shelf};
 use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
@@ -51,7 +54,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::{self, TenantConnections};
 use crate::placement::router::Router;
 use crate::placement::stock;
-use crate::subscriptions;
+use crate::subscriptions::{self, plans::worker::Mover};
 use crate::telemetry;
 use crate::work;
 use crate::work::runner::{Pace, Runner, Wake, Worker, free_leases};
@@ -68,6 +71,9 @@ const MESSAGES: &[&str] = &[mail::SEND_OPERATION, RESET_OPERATION];
 
 /// How long messages that went out, or never will, are shown.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long it is remembered which notifications of the billing provider were taken; it repeats them for days.
+const NOTICES_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
@@ -103,10 +109,11 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             "the catalogue was loaded"
         );
     }
-    let adopted = subscriptions::commands::adopt(&app).await?;
+    let adopted = subscriptions::adopt(&app).await?;
     if adopted > 0 {
         tracing::info!(tenants = adopted, "tenants without a subscription got one");
     }
+    subscriptions::clockwork::rearm(&app).await?;
     let given = given_operator_key.is_some();
     let first_key = keys::commands::bootstrap(&app, given_operator_key).await?;
     ready::write_operator_key(&settings, first_key.as_ref())?;
@@ -227,7 +234,7 @@ async fn open_store(settings: &Settings) -> Result<Db> {
 /// # Errors
 /// The store's; an unreadable or unsafe application schema.
 pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result<App> {
-    let loaded = opened.loaded;
+    let Opened { loaded, source, .. } = opened;
     let settings = loaded.settings;
     let clusters = Clusters::open(&settings)?;
     let db = open_store(&settings).await?;
@@ -253,10 +260,15 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
     }
     let freshness = Freshness::new(db.engine());
     let mailer = Mailer::open(&settings, tokens.issuer())?;
+    let billing = billing::provider::open(&settings)?;
     let buckets = Arc::new(Buckets::default());
     Ok(App::new(Parts {
         provenance: loaded.entries,
         catalogue,
+        plans_source: source,
+        billing,
+        payment_news: vec![Arc::new(subscriptions::Payments)],
+        usage: None,
         clock,
         vault,
         tokens,
@@ -273,6 +285,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         throttle: Throttle::default(),
         freshness,
         wake: Wake::default(),
+        subscriptions_due: Notify::new(),
         stock_taken: Notify::new(),
         in_progress: idempotency::InProgress::default(),
         stopping: CancellationToken::new(),
@@ -288,6 +301,10 @@ fn workers(app: &App) -> Vec<Arc<dyn Worker>> {
     all.push(Arc::new(AccessKeeper(app.clone())));
     all.push(Arc::new(Postman(app.clone())));
     all.push(Arc::new(Resetter(app.clone())));
+    all.push(Arc::new(Mover(app.clone())));
+    for kind in [HAND_OVER_OPERATION, CHARGE_OPERATION] {
+        all.push(Arc::new(Collector { app: app.clone(), kind }));
+    }
     all
 }
 
@@ -305,6 +322,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
+    tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(till::serve(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
@@ -331,6 +349,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
             let before = now.minus(KEPT);
             let forget = move |conn: &mut _| {
                 mail::forget_expired_in(conn, before)?;
+                billing::forget_notices_in(conn, now.minus(NOTICES_KEPT))?;
                 work::store::forget_ended_in(conn, MESSAGES, before)
             };
             if let Err(error) = janitor.db.write(forget).await {

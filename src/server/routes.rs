@@ -4,8 +4,10 @@ use actix_web::web;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::system;
-use crate::{catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants};
+use super::{clock, system};
+use crate::{
+    billing, catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
+};
 
 /// The documented endpoints.
 pub(super) fn all(config: &mut ServiceConfig<'_>) {
@@ -16,13 +18,15 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
-        .configure(subscriptions::plans::http::routes)
+        .configure(subscriptions::http::routes)
         .configure(subscriptions::overrides::http::routes)
         .configure(entitlements::http::routes)
         .configure(onboarding::http::routes)
         .configure(tenants::http::routes)
+        .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(clock::routes)
         .configure(system::routes);
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::model::{Standing, Subscription};
 use crate::db::Conn;
-use crate::db::schema::{subscriptions, tenants};
+use crate::db::schema::{plan_versions, subscriptions, tenants};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{PlanVersionId, SubscriptionId, TenantId};
@@ -30,7 +30,6 @@ struct Row {
     paused_at: Option<Ts>,
     pending_plan: Option<String>,
     unpaid_since: Option<Ts>,
-    credit: i64,
     wanted_isolation: Option<Isolation>,
     next_at: Option<Ts>,
     rev: i64,
@@ -56,7 +55,6 @@ impl From<Row> for Subscription {
             paused_at: row.paused_at,
             pending_plan: row.pending_plan,
             unpaid_since: row.unpaid_since,
-            credit: row.credit,
             wanted_isolation: row.wanted_isolation,
             next_at: row.next_at,
             created_at: row.created_at,
@@ -85,7 +83,6 @@ impl From<&Subscription> for Row {
             paused_at: one.paused_at,
             pending_plan: one.pending_plan,
             unpaid_since: one.unpaid_since,
-            credit: one.credit,
             wanted_isolation: one.wanted_isolation,
             next_at: one.next_at,
             rev: one.rev,
@@ -182,6 +179,125 @@ pub fn count_by_version(conn: &mut Conn) -> Result<Vec<(PlanVersionId, i64)>> {
         .filter(subscriptions::state.ne(Standing::Canceled))
         .group_by(subscriptions::version_id)
         .select((subscriptions::version_id, diesel::dsl::count_star()))
+        .load(conn)
+        .map_err(Into::into)
+}
+
+/// Of tenants that are not being deleted.
+macro_rules! alive {
+    () => {
+        diesel::dsl::exists(
+            tenants::table
+                .filter(tenants::id.eq(subscriptions::tenant_id))
+                .filter(tenants::state.ne_all([State::Deleting, State::Deleted])),
+        )
+    };
+}
+
+/// Subscriptions of which something is due, with the moment, the earliest first, after `after`. Those of tenants
+/// that are being deleted rest.
+///
+/// # Errors
+/// The store's.
+pub fn due(
+    conn: &mut Conn,
+    now: Ts,
+    after: Option<(Ts, TenantId)>,
+    limit: i64,
+) -> Result<Vec<(Ts, TenantId)>> {
+    let mut query = subscriptions::table
+        .filter(subscriptions::next_at.le(now))
+        .filter(alive!())
+        .select((subscriptions::next_at.assume_not_null(), subscriptions::tenant_id))
+        .order((subscriptions::next_at.asc(), subscriptions::tenant_id.asc()))
+        .limit(limit)
+        .into_boxed();
+    if let Some((at, tenant)) = after {
+        query = query.filter(
+            subscriptions::next_at
+                .gt(at)
+                .or(subscriptions::next_at.eq(at).and(subscriptions::tenant_id.gt(tenant)))
+                .assume_not_null(),
+        );
+    }
+    query.load(conn).map_err(Into::into)
+}
+
+/// When something is due next, of any subscription.
+///
+/// # Errors
+/// The store's.
+pub fn next_due(conn: &mut Conn) -> Result<Option<Ts>> {
+    subscriptions::table
+        .filter(subscriptions::next_at.is_not_null())
+        .filter(alive!())
+        .select(subscriptions::next_at.assume_not_null())
+        .order(subscriptions::next_at.asc())
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
+}
+
+/// Writes down when something is due next.
+///
+/// # Errors
+/// The store's.
+pub fn arm(conn: &mut Conn, tenant: TenantId, next_at: Option<Ts>) -> Result<()> {
+    diesel::update(subscriptions::table.find(tenant))
+        .set(subscriptions::next_at.eq(next_at))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Subscriptions with something unpaid, by tenant, after `after`.
+///
+/// # Errors
+/// The store's.
+pub fn unpaid(conn: &mut Conn, after: Option<TenantId>, limit: i64) -> Result<Vec<Subscription>> {
+    let mut query = subscriptions::table
+        .filter(subscriptions::unpaid_since.is_not_null())
+        .select(Row::as_select())
+        .order(subscriptions::tenant_id.asc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(tenant) = after {
+        query = query.filter(subscriptions::tenant_id.gt(tenant));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    Ok(rows.into_iter().map(Subscription::from).collect())
+}
+
+/// Living subscriptions on earlier editions of a plan.
+macro_rules! behind {
+    ($plan:expr, $newest:expr) => {
+        subscriptions::table.filter(subscriptions::state.ne(Standing::Canceled)).filter(
+            subscriptions::version_id.eq_any(
+                plan_versions::table
+                    .filter(plan_versions::key.eq($plan.to_owned()))
+                    .filter(plan_versions::id.ne($newest))
+                    .select(plan_versions::id),
+            ),
+        )
+    };
+}
+
+/// How many tenants are on earlier editions of a plan than this one.
+///
+/// # Errors
+/// The store's.
+pub fn count_behind(conn: &mut Conn, plan: &str, newest: PlanVersionId) -> Result<i64> {
+    behind!(plan, newest).count().get_result(conn).map_err(Into::into)
+}
+
+/// Tenants on earlier editions of a plan than this one.
+///
+/// # Errors
+/// The store's.
+pub fn behind(conn: &mut Conn, plan: &str, newest: PlanVersionId, limit: i64) -> Result<Vec<TenantId>> {
+    behind!(plan, newest)
+        .select(subscriptions::tenant_id)
+        .order(subscriptions::tenant_id.asc())
+        .limit(limit)
         .load(conn)
         .map_err(Into::into)
 }

@@ -14,6 +14,7 @@ use crate::db::Conn;
 use crate::http::IfMatch;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::slug::Slug;
 use crate::log::{self, NewEvent};
 use crate::work::{self, NewOperation, Operation, failpoint};
@@ -220,6 +221,66 @@ pub async fn restore(app: &App, caller: &Caller, handle: Handle) -> Result<Tenan
     .map(|(tenant, _)| tenant)
 }
 
+/// Stops an active tenant in the caller's transaction, whose caller then awaits [`carried_out`] with what this
+/// answers.
+///
+/// # Errors
+/// As [`suspend`].
+pub fn suspend_in(
+    conn: &mut Conn,
+    caller: &Caller,
+    now: Ts,
+    tenant: Tenant,
+    reason: String,
+) -> Result<OperationId> {
+    let mut tenant = tenant.suspend(now, Some(reason.clone()))?;
+    store::save(conn, &mut tenant)?;
+    let data = json!({ "reason": reason });
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.suspended", data))?;
+    Ok(apply_access_in(conn, &tenant, now)?.id)
+}
+
+/// Lets a suspended tenant go on, as [`suspend_in`].
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_in(conn: &mut Conn, caller: &Caller, now: Ts, tenant: Tenant) -> Result<OperationId> {
+    let mut tenant = tenant.resume(now)?;
+    store::save(conn, &mut tenant)?;
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.resumed", json!({})))?;
+    Ok(apply_access_in(conn, &tenant, now)?.id)
+}
+
+/// What follows the commit of a change of a tenant: memory forgets it, and a change of its access is carried out.
+pub async fn carried_out(app: &App, tenant: TenantId, state: State, access: Option<OperationId>) {
+    app.forget_tenant(tenant).await;
+    if state != State::Active {
+        app.connections.close_tenant(tenant);
+    }
+    failpoint::reach(|| "access/committed".to_owned()).await;
+    if let Some(access) = access {
+        app.apply_access(tenant, access).await;
+    }
+    app.wake.work();
+}
+
+/// The same, for who does not know what came of a transaction for the tenant.
+///
+/// # Errors
+/// The store's.
+pub async fn settled(app: &App, tenant: TenantId) -> Result<()> {
+    let (state, access) = app
+        .db
+        .read(move |conn| {
+            let state = store::get(conn, &Handle::Id(tenant))?.state;
+            Ok((state, work::store::waiting_in(conn, ACCESS_OPERATION, tenant)?))
+        })
+        .await?;
+    carried_out(app, tenant, state, access).await;
+    app.subscriptions_due.notify_one();
+    Ok(())
+}
+
 fn apply_access_in(conn: &mut Conn, tenant: &Tenant, now: Ts) -> Result<Operation> {
     work::store::open_in(
         conn,
@@ -260,14 +321,6 @@ async fn change(
             Ok((tenant, operation, access))
         })
         .await?;
-    app.forget_tenant(tenant.id).await;
-    if tenant.state != State::Active {
-        app.connections.close_tenant(tenant.id);
-    }
-    failpoint::reach(|| "access/committed".to_owned()).await;
-    if let Some(access) = access {
-        app.apply_access(tenant.id, access).await;
-    }
-    app.wake.work();
+    carried_out(app, tenant.id, tenant.state, access).await;
     Ok((tenant, operation))
 }

@@ -14,6 +14,8 @@ pub use store::{
     slug_is_free as slug_is_free_in,
 };
 
+/// What the reason of a suspension begins with that follows from a subscription, and is lifted with it.
+pub const BILLING_REASON: &str = "billing: ";
 /// Kind of the operation that locks a suspended tenant's role out of its database, or lets it in again.
 pub const ACCESS_OPERATION: &str = "tenant.access";
 /// Kind of the operation that removes a tenant when its grace is over.

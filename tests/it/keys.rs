@@ -154,6 +154,7 @@ async fn verify_says_why_a_key_may_not_and_the_first_reason_counts() {
             &valid["tenant_id"],
             &valid["tenant_slug"],
             &valid["plan"],
+            &valid["environment"],
             &valid["scopes"]
         ),
         (
@@ -162,6 +163,7 @@ async fn verify_says_why_a_key_may_not_and_the_first_reason_counts() {
             &json!(acme.id),
             &json!("acme"),
             &json!("free"),
+            &json!("live"),
             &json!(["data:read", "data:write"])
         )
     );

@@ -75,6 +75,22 @@ on_each_engine! {
                 assert_eq!(answer.header("ratelimit"), None);
             }
         }
+        // A service's key has no plan; it is held to the limit it was given.
+        let own = json!({ "name": "slow", "scopes": ["routes:read"], "rate_limit": { "requests_per_s": 1, "burst": 3 } });
+        let slow = server.operator().post("/admin/v1/service-keys", own).await.expect(201);
+        let slow = server.with(slow["key"].as_str().unwrap());
+        let first = slow.get("/v1/routes/acme").await;
+        first.expect(200);
+        assert_eq!(first.header("ratelimit-policy"), Some("\"key\";q=3;w=3"));
+        let mut refused = slow.get("/v1/routes/acme").await;
+        for _ in 0..20 {
+            if refused.status == 429 {
+                break;
+            }
+            refused = slow.get("/v1/routes/acme").await;
+        }
+        assert_eq!(refused.problem(429), "rate_limited");
+        service.get("/v1/routes/acme").await.expect(200);
         // Another tenant's limit is another.
         let globex = server.settle("Globex").await;
         globex.program.query("SELECT 1", json!([])).await.expect(200);

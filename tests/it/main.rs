@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod billing;
 mod bounds;
 mod catalog;
 mod cluster;
@@ -18,6 +19,7 @@ mod crash;
 mod data_door;
 mod docs;
 mod door;
+mod entitlements;
 mod factors;
 mod failures;
 mod houses;
@@ -30,10 +32,13 @@ mod members;
 mod onboarding;
 mod operators;
 mod people;
+mod quotas;
 mod replicas;
 mod routes;
 mod sessions;
 mod stock;
+mod stripe;
+mod subscriptions;
 mod sweeps;
 mod tenants;
 mod throttling;

@@ -14,7 +14,6 @@ CREATE TABLE subscriptions (
     paused_at timestamptz,
     pending_plan text,
     unpaid_since timestamptz,
-    credit bigint NOT NULL,
     wanted_isolation text,
     next_at timestamptz,
     rev bigint NOT NULL,
@@ -24,8 +23,7 @@ CREATE TABLE subscriptions (
     CHECK ((state = 'canceled') = (canceled_at IS NOT NULL)),
     CHECK ((state = 'paused') = (paused_at IS NOT NULL)),
     CHECK (state <> 'trialing' OR trial_ends_at IS NOT NULL),
-    CHECK (period_start < period_end),
-    CHECK (credit >= 0)
+    CHECK (period_start < period_end)
 );
 CREATE INDEX subscriptions_due ON subscriptions (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX subscriptions_by_version ON subscriptions (version_id);

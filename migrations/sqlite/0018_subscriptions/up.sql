@@ -14,7 +14,6 @@ CREATE TABLE subscriptions (
     paused_at INTEGER,
     pending_plan TEXT,
     unpaid_since INTEGER,
-    credit INTEGER NOT NULL,
     wanted_isolation TEXT,
     next_at INTEGER,
     rev INTEGER NOT NULL,
@@ -24,8 +23,7 @@ CREATE TABLE subscriptions (
     CHECK ((state = 'canceled') = (canceled_at IS NOT NULL)),
     CHECK ((state = 'paused') = (paused_at IS NOT NULL)),
     CHECK (state <> 'trialing' OR trial_ends_at IS NOT NULL),
-    CHECK (period_start < period_end),
-    CHECK (credit >= 0)
+    CHECK (period_start < period_end)
 ) STRICT;
 CREATE INDEX subscriptions_due ON subscriptions (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX subscriptions_by_version ON subscriptions (version_id);

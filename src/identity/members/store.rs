@@ -95,6 +95,22 @@ pub fn owners(conn: &mut Conn, tenant: TenantId) -> Result<i64> {
         .map_err(Into::into)
 }
 
+/// The address of the owner who has been one of the members for longest.
+///
+/// # Errors
+/// The store's.
+pub fn owner_email(conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> {
+    memberships::table
+        .inner_join(users::table.on(users::id.eq(memberships::user_id)))
+        .filter(memberships::tenant_id.eq(tenant))
+        .filter(memberships::role.eq(TenantRole::Owner))
+        .order((memberships::created_at.asc(), memberships::user_id.asc()))
+        .select(users::email)
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
+}
+
 /// Whether an address belongs to a member.
 ///
 /// # Errors

@@ -54,7 +54,7 @@ pub struct Key {
     pub revoked_at: Option<Ts>,
     /// Since when it is switched off.
     pub disabled_at: Option<Ts>,
-    /// When it was last used, at most a minute behind; never when absent.
+    /// When it was last used, to the second and at most a minute behind; never when absent.
     pub last_used_at: Option<Ts>,
     /// The key that took its place when it was rotated.
     pub successor_id: Option<KeyId>,

@@ -141,7 +141,8 @@ pub async fn spend(app: &App, resident: &Resident, cost: u32, now: Ts) -> Result
 }
 
 async fn ask(app: &App, resident: &Resident, grip: &Grip, cost: u32, now: Ts) -> Result<bool> {
-    let stopped = || Error::unavailable("stopping", "the server is stopping; retry on another one", "the till");
+    let stopped =
+        || Error::unavailable("stopping", "the server is stopping; retry on another one", "the till");
     let (reply, answer) = oneshot::channel();
     let asked = borrowing(app, resident, grip, i64::from(cost), Some(reply), now);
     app.till.asks.send(Ask::Borrow(asked)).map_err(|_| stopped())?;

@@ -15,7 +15,10 @@ mod store;
 pub mod till;
 
 pub use model::{Per, Quota, Window, quota_of};
-pub use store::{Added, add_in, counters_of as counters_of_in, forget_old as forget_old_in, remove_of_tenant as remove_of_tenant_in};
+pub use store::{
+    Added, add_in, counters_of as counters_of_in, forget_old as forget_old_in,
+    remove_of_tenant as remove_of_tenant_in,
+};
 pub use till::{Consumed, Till};
 
 use std::sync::Arc;

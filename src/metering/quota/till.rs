@@ -151,6 +151,8 @@ struct Plan {
     after: Vec<After>,
     /// Purses that nothing bounds.
     free: Vec<Group>,
+    /// Purses that hold enough for those who wait, and what was taken out of each.
+    enough: Vec<(Group, i64)>,
     flushed: Vec<oneshot::Sender<()>>,
 }
 
@@ -231,6 +233,15 @@ fn plan(app: &App, batch: Vec<Ask>) -> Plan {
             Kind::Counted => plan.add(&of, Act::Count(0), After::Fill(group)),
             Kind::Lent => {
                 let wanted = group.waiting.iter().map(|(cost, _)| *cost).fold(0, i64::saturating_add);
+                if stays && wanted > 0 {
+                    let purse = &group.grip.purse;
+                    let (until, out) = (purse.until(), purse.empty());
+                    if out >= wanted {
+                        plan.enough.push((group, out));
+                        continue;
+                    }
+                    purse.put_back(out, until);
+                }
                 plan.add(&of, Act::Lend(wanted), After::Fill(group));
             }
         }
@@ -244,14 +255,15 @@ async fn work(app: &App, batch: Vec<Ask>) {
     for group in plan.free {
         group.open(app, None);
     }
+    for (group, out) in plan.enough {
+        group.fill(app, out, now);
+    }
     if !plan.deeds.is_empty() {
         let until = now.plus(app.settings.idempotency.ttl);
         let (deeds, thresholds) = (plan.deeds, app.settings.quota.thresholds.clone());
         let began = Instant::now();
-        let performed = app
-            .db
-            .write_held(move |conn| store::perform(conn, &deeds, &thresholds, now, until))
-            .await;
+        let performed =
+            app.db.write_held(move |conn| store::perform(conn, &deeds, &thresholds, now, until)).await;
         metrics::histogram!("tenantry_quota_commit_seconds").record(began.elapsed().as_secs_f64());
         match performed {
             Ok(performed) => {

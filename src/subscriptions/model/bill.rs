@@ -13,8 +13,6 @@ pub enum ChargeKind {
     Plan,
     /// The rest of a period, after a change within it; below zero for what was not used of the plan before.
     Proration,
-    /// What was held in the subscription's favour.
-    Credit,
 }
 
 /// One line of a bill.
@@ -72,37 +70,23 @@ fn price(plan: &Plan) -> Result<i64> {
     i64::try_from(plan.price).map_err(Error::internal)
 }
 
-/// Takes what is held in the subscription's favour off a bill, or adds to it what the bill gives back; `None`
-/// when nothing is to pay and nothing was charged.
-fn settle(one: &mut Subscription, mut bill: Bill) -> Option<Bill> {
-    let total = bill.total();
-    if total < 0 {
-        one.credit = one.credit.saturating_sub(total);
-        let description = "Kept for the next invoice".to_owned();
-        let (from, to) = (bill.from, bill.to);
-        bill.charges.push(Charge { kind: ChargeKind::Credit, description, amount: -total, from, to });
-    } else if one.credit > 0 && total > 0 {
-        let used = one.credit.min(total);
-        one.credit -= used;
-        let description = "Credit from before".to_owned();
-        let (from, to) = (bill.from, bill.to);
-        bill.charges.push(Charge { kind: ChargeKind::Credit, description, amount: -used, from, to });
-    }
-    bill.charges.retain(|charge| charge.amount != 0);
-    (!bill.charges.is_empty()).then_some(bill)
+/// A bill without lines of nothing; `None` when none is left.
+fn bill(currency: &str, from: Ts, to: Ts, charges: impl IntoIterator<Item = Charge>) -> Option<Bill> {
+    let charges: Vec<Charge> = charges.into_iter().filter(|charge| charge.amount != 0).collect();
+    (!charges.is_empty()).then(|| Bill { currency: currency.to_owned(), from, to, charges })
 }
 
 /// The bill of the period that has just begun.
 ///
 /// # Errors
 /// As [`share`].
-pub fn of_period(one: &mut Subscription, version: &PlanVersion) -> Result<Option<Bill>> {
+pub fn of_period(one: &Subscription, version: &PlanVersion) -> Result<Option<Bill>> {
     let (from, to) = (one.period_start, one.period_end);
     let plan = &version.plan;
-    let Some(currency) = plan.currency.clone() else { return Ok(None) };
+    let Some(currency) = &plan.currency else { return Ok(None) };
     let charge =
         Charge { kind: ChargeKind::Plan, description: plan.name.clone(), amount: price(plan)?, from, to };
-    Ok(settle(one, Bill { currency, from, to, charges: vec![charge] }))
+    Ok(bill(currency, from, to, [charge]))
 }
 
 /// The unused rest of a plan's period, in the customer's favour.
@@ -125,8 +109,8 @@ fn left(from: Ts, to: Ts) -> i64 {
 ///
 /// # Errors
 /// As [`share`].
-pub fn of_change(one: &mut Subscription, old: &Plan, new: &Plan, now: Ts) -> Result<Option<Bill>> {
-    let Some(currency) = new.currency.clone().or_else(|| old.currency.clone()) else { return Ok(None) };
+pub fn of_change(one: &Subscription, old: &Plan, new: &Plan, now: Ts) -> Result<Option<Bill>> {
+    let Some(currency) = new.currency.as_ref().or(old.currency.as_ref()) else { return Ok(None) };
     let (from, to) = (one.period_start, one.period_end);
     let rest = Charge {
         kind: ChargeKind::Proration,
@@ -135,8 +119,7 @@ pub fn of_change(one: &mut Subscription, old: &Plan, new: &Plan, now: Ts) -> Res
         from: now,
         to,
     };
-    let charges = vec![unused(one, old, now)?, rest];
-    Ok(settle(one, Bill { currency, from: now, to, charges }))
+    Ok(bill(currency, now, to, [unused(one, old, now)?, rest]))
 }
 
 /// The bill of a change that begins a period of its own: `before` is the subscription as it was.
@@ -144,17 +127,16 @@ pub fn of_change(one: &mut Subscription, old: &Plan, new: &Plan, now: Ts) -> Res
 /// # Errors
 /// As [`share`].
 pub fn of_new_period(
-    one: &mut Subscription,
+    one: &Subscription,
     before: &Subscription,
     old: &Plan,
     new: &PlanVersion,
     now: Ts,
 ) -> Result<Option<Bill>> {
     let plan = &new.plan;
-    let Some(currency) = plan.currency.clone().or_else(|| old.currency.clone()) else { return Ok(None) };
+    let Some(currency) = plan.currency.as_ref().or(old.currency.as_ref()) else { return Ok(None) };
     let (from, to) = (one.period_start, one.period_end);
     let whole =
         Charge { kind: ChargeKind::Plan, description: plan.name.clone(), amount: price(plan)?, from, to };
-    let charges = vec![unused(before, old, now)?, whole];
-    Ok(settle(one, Bill { currency, from, to, charges }))
+    Ok(bill(currency, from, to, [unused(before, old, now)?, whole]))
 }

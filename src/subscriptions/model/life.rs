@@ -61,11 +61,11 @@ impl Subscription {
         let moved = if self.cancel_at.is_some_and(|cancel| cancel <= at) {
             Moved { one: self.ended(now), facts: vec!["subscription.canceled"], bill: None }
         } else if self.state == Standing::Trialing {
-            self.next_period(editions, rules, now, "subscription.trial_ended")?
+            self.next_period(editions, rules, "subscription.trial_ended")?
         } else if let Some((state, _)) = rung {
             self.climb(state, now)
         } else {
-            self.next_period(editions, rules, now, "subscription.renewed")?
+            self.next_period(editions, rules, "subscription.renewed")?
         };
         Ok(Some(Moved { one: moved.one.armed(rules, now)?, ..moved }))
     }
@@ -98,13 +98,7 @@ impl Subscription {
         Moved { one: self, facts: vec![fact], bill: None }
     }
 
-    fn next_period(
-        mut self,
-        editions: Editions<'_>,
-        rules: &Rules,
-        now: Ts,
-        fact: &'static str,
-    ) -> Result<Moved> {
+    fn next_period(mut self, editions: Editions<'_>, rules: &Rules, fact: &'static str) -> Result<Moved> {
         let mut facts = vec![fact];
         if self.state == Standing::Trialing {
             self.state = Standing::Active;
@@ -120,8 +114,7 @@ impl Subscription {
         self.period_start = self.period_end;
         self.periods += 1;
         self.period_end = period::nth(self.anchor_at, &rules.zone, version.plan.interval, self.periods)?;
-        let bill = bill::of_period(&mut self, version)?;
-        self.owes(bill.as_ref(), now);
+        let bill = bill::of_period(&self, version)?;
         Ok(Moved { one: self, facts, bill })
     }
 
@@ -145,9 +138,12 @@ impl Subscription {
         Ok(())
     }
 
-    pub(super) fn owes(&mut self, bill: Option<&Bill>, now: Ts) {
-        if bill.is_some_and(|bill| bill.total() > 0) && self.unpaid_since.is_none() {
-            self.unpaid_since = Some(now);
-        }
+    /// An invoice was opened: since when one is open and unpaid.
+    ///
+    /// # Errors
+    /// As [`period::days`].
+    pub fn owe(mut self, open_since: Option<Ts>, rules: &Rules, now: Ts) -> Result<Self> {
+        self.unpaid_since = open_since;
+        self.armed(rules, now)
     }
 }

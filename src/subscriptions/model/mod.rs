@@ -78,8 +78,6 @@ pub struct Subscription {
     pub pending_plan: Option<String>,
     /// Since when something is unpaid.
     pub unpaid_since: Option<Ts>,
-    /// What is held in its favour, in minor units of its currency.
-    pub credit: i64,
     /// The isolation model that its plan asks for and its tenant has not.
     pub wanted_isolation: Option<Isolation>,
     /// When something is due next.
@@ -129,7 +127,6 @@ impl Subscription {
             paused_at: None,
             pending_plan: None,
             unpaid_since: None,
-            credit: 0,
             wanted_isolation: None,
             next_at: Some(period_end),
             created_at: now,
@@ -144,3 +141,6 @@ impl Subscription {
         self.rev
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! allow is a conflict that says why.
 
 use super::life::Moved;
-use super::{Rules, Standing, Subscription, bill};
+use super::{Rules, Standing, Subscription, bill, dunning};
 use crate::catalog::{Interval, Plan, PlanVersion};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -45,11 +45,10 @@ impl Subscription {
             Standing::Paused => return Err(wrong_state(&self, "changed")),
             Standing::Canceled => {
                 self.settled("begun anew")?;
-                self.same_money(&old.plan, &new.plan)?;
                 one.canceled_at = None;
                 one.afresh(new, rules, now)?;
                 facts = vec!["subscription.resumed", "subscription.changed"];
-                bill::of_period(&mut one, new)?
+                bill::of_period(&one, new)?
             }
             Standing::Trialing => {
                 self.another(old, new)?;
@@ -61,23 +60,22 @@ impl Subscription {
                 self.same_money(&old.plan, &new.plan)?;
                 if old.plan.price == 0 || old.plan.interval != new.plan.interval {
                     one.afresh(new, rules, now)?;
-                    bill::of_new_period(&mut one, &self, &old.plan, new, now)?
+                    bill::of_new_period(&one, &self, &old.plan, new, now)?
                 } else {
                     one.version = new.id;
-                    bill::of_change(&mut one, &old.plan, &new.plan, now)?
+                    bill::of_change(&one, &old.plan, &new.plan, now)?
                 }
             }
         };
         one.pending_plan = None;
         one.cancel_at = None;
-        one.owes(bill.as_ref(), now);
         Ok(Moved { one: one.armed(rules, now)?, facts, bill })
     }
 
     /// Another plan from the next period on; naming the present one takes that back.
     ///
     /// # Errors
-    /// [`Error::Conflict`] `same_plan`, `wrong_state`, `currency_differs`.
+    /// [`Error::Conflict`] `same_plan`, `wrong_state`.
     pub fn change_later(
         mut self,
         old: &PlanVersion,
@@ -92,7 +90,6 @@ impl Subscription {
             self.pending_plan = None;
         } else {
             self.another(old, new)?;
-            self.same_money(&old.plan, &new.plan)?;
             self.pending_plan = Some(new.plan.key.clone());
             self.cancel_at = None;
         }
@@ -107,11 +104,11 @@ impl Subscription {
         Ok(())
     }
 
-    /// What is held in its favour is held in one currency.
+    /// The unused rest of one plan cannot be settled with another that is sold in another currency.
     fn same_money(&self, old: &Plan, new: &Plan) -> Result<()> {
         let differs = matches!((&old.currency, &new.currency), (Some(old), Some(new)) if old != new);
-        if differs && (self.credit > 0 || old.price > 0) {
-            let detail = "the plans are sold in different currencies: cancel, and begin anew on the other";
+        if differs && old.price > 0 {
+            let detail = "the plans are sold in different currencies: change with the end of the period";
             return Err(Error::conflict("currency_differs", detail));
         }
         Ok(())
@@ -186,8 +183,7 @@ impl Subscription {
         };
         self.canceled_at = None;
         self.afresh(newest, rules, now)?;
-        let bill = bill::of_period(&mut self, newest)?;
-        self.owes(bill.as_ref(), now);
+        let bill = bill::of_period(&self, newest)?;
         Ok(Moved { one: self.armed(rules, now)?, facts, bill })
     }
 
@@ -244,26 +240,49 @@ impl Subscription {
         Ok(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.trial_extended"], bill: None })
     }
 
-    /// All that was unpaid is paid, or need not be. What followed from it is cleared; a subscription that was
-    /// suspended over the end of its period begins another, on `version`. `None` when nothing was unpaid.
+    /// Who collects tried, and could not: it is overdue from now on. `None` when it is no longer active, or nothing is
+    /// unpaid.
+    ///
+    /// # Errors
+    /// As [`super::period::days`].
+    pub fn collection_failed(mut self, rules: &Rules, now: Ts) -> Result<Option<Moved>> {
+        if self.state != Standing::Active || self.unpaid_since.is_none() {
+            return Ok(None);
+        }
+        self.state = Standing::PastDue;
+        Ok(Some(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.past_due"], bill: None }))
+    }
+
+    /// Something was paid, or need not be: `unpaid_since` says what is left of it. What followed from it is
+    /// cleared; a subscription that was suspended over the end of its period begins another, on `version`. `None`
+    /// when nothing changes.
     ///
     /// # Errors
     /// As [`super::period::nth`] and [`bill::share`].
-    pub fn paid(mut self, version: &PlanVersion, rules: &Rules, now: Ts) -> Result<Option<Moved>> {
-        if self.unpaid_since.take().is_none() {
+    pub fn paid(
+        mut self,
+        unpaid_since: Option<Ts>,
+        version: &PlanVersion,
+        rules: &Rules,
+        now: Ts,
+    ) -> Result<Option<Moved>> {
+        if self.unpaid_since == unpaid_since || self.unpaid_since.is_none() {
             return Ok(None);
         }
-        let mut facts = vec!["subscription.paid"];
+        let before = self.state;
+        self.unpaid_since = unpaid_since;
+        let mut facts = Vec::new();
         let mut bill = None;
-        let climbed = matches!(self.state, Standing::PastDue | Standing::Restricted | Standing::Suspended);
-        if climbed {
-            facts.push("subscription.recovered");
-            let was_suspended = self.state == Standing::Suspended;
-            self.state = Standing::Active;
-            if was_suspended && self.period_end <= now {
+        if matches!(before, Standing::PastDue | Standing::Restricted | Standing::Suspended) {
+            self.state = dunning::reached(&self, rules, now)?;
+            if self.state != before {
+                facts.push("subscription.recovered");
+            }
+            if before == Standing::Suspended && self.state != before && self.period_end <= now {
+                let state = self.state;
                 self.afresh(version, rules, now)?;
-                bill = bill::of_period(&mut self, version)?;
-                self.owes(bill.as_ref(), now);
+                self.state = state;
+                bill = bill::of_period(&self, version)?;
                 facts.push("subscription.renewed");
             }
         }

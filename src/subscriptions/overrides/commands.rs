@@ -73,7 +73,12 @@ pub async fn create(
                     "override_id": id, "feature": new.feature, "value": new.value, "revoke": new.revoke,
                     "starts_at": new.starts_at, "ends_at": new.ends_at, "reason": new.reason,
                 });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "entitlement_override.created", data))?;
+                log::append_in(
+                    conn,
+                    &caller,
+                    now,
+                    NewEvent::of(tenant.id, "entitlement_override.created", data),
+                )?;
                 Ok(new.view(now))
             })?;
             Ok((answer, tenant.id))
@@ -106,7 +111,12 @@ pub async fn end(
             if after != before {
                 store::save(conn, &mut after)?;
                 let data = json!({ "override_id": id, "feature": after.feature });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "entitlement_override.ended", data))?;
+                log::append_in(
+                    conn,
+                    &caller,
+                    now,
+                    NewEvent::of(tenant.id, "entitlement_override.ended", data),
+                )?;
             }
             Ok(after)
         })

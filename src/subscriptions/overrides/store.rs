@@ -108,9 +108,8 @@ pub fn page(
     }
     if let Some((at, id)) = request.after {
         let id = OverrideId::from_uuid(id);
-        query = query.filter(
-            overrides::created_at.lt(at).or(overrides::created_at.eq(at).and(overrides::id.lt(id))),
-        );
+        query = query
+            .filter(overrides::created_at.lt(at).or(overrides::created_at.eq(at).and(overrides::id.lt(id))));
     }
     let rows: Vec<Row> = query
         .order((overrides::created_at.desc(), overrides::id.desc()))
@@ -127,14 +126,15 @@ pub fn page(
 pub fn save(conn: &mut Conn, changed: &mut Override) -> Result<()> {
     let read_at = changed.rev;
     changed.rev += 1;
-    let rows =
-        diesel::update(overrides::table.filter(overrides::id.eq(changed.id)).filter(overrides::rev.eq(read_at)))
-            .set((
-                overrides::ends_at.eq(changed.ends_at),
-                overrides::ended_by.eq(changed.ended_by.clone()),
-                overrides::rev.eq(changed.rev),
-            ))
-            .execute(conn)?;
+    let rows = diesel::update(
+        overrides::table.filter(overrides::id.eq(changed.id)).filter(overrides::rev.eq(read_at)),
+    )
+    .set((
+        overrides::ends_at.eq(changed.ends_at),
+        overrides::ended_by.eq(changed.ended_by.clone()),
+        overrides::rev.eq(changed.rev),
+    ))
+    .execute(conn)?;
     if rows == 1 { Ok(()) } else { Err(Error::PreconditionFailed) }
 }
 

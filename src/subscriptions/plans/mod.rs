@@ -1,4 +1,6 @@
-//! The catalogue as operators see it: every edition, and how many tenants are on each.
+//! The catalogue as operators see it: every edition, how many tenants are on each, and moving them to the newest.
 
+pub mod commands;
 pub mod http;
 pub mod queries;
+pub mod worker;

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 pub use lease::Lane;
 pub(super) use lease::{Outcome, claim, next_due, record, release_all, renew};
 pub use settle::{cancel_in, complete_in, forget_ended_in, hasten_in, release_stalled_in, retry_in};
-pub use survey::{GivenUp, given_up, inputs, running_in, stalled, unsettled};
+pub use survey::{GivenUp, given_up, inputs, running_in, stalled, unsettled, waiting_in};
 
 use super::{NewOperation, Operation, State, Step};
 use crate::db::Conn;

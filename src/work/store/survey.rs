@@ -25,6 +25,22 @@ pub fn running_in(conn: &mut Conn, kinds: &[&str], tenant: TenantId) -> Result<i
         .map_err(Into::into)
 }
 
+/// The operation of this kind that waits for its turn with a tenant, if one does.
+///
+/// # Errors
+/// The store's.
+pub fn waiting_in(conn: &mut Conn, kind: &str, tenant: TenantId) -> Result<Option<OperationId>> {
+    operations::table
+        .filter(operations::kind.eq(kind.to_owned()))
+        .filter(operations::tenant_id.eq(tenant))
+        .filter(operations::state.eq(State::Pending))
+        .select(operations::id)
+        .order(operations::created_at.desc())
+        .first(conn)
+        .optional()
+        .map_err(Into::into)
+}
+
 /// All operations that have not succeeded, oldest first.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod server;
 pub mod sqlite;
 pub mod strangers;
+pub mod stripe;
 
 use server::{Server, Starting};
 

@@ -395,6 +395,11 @@ impl Client {
         Self { bearer: Some(credential.to_owned()), ..self.clone() }
     }
 
+    /// The same at another server.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// Sends a request and reads its answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();

@@ -177,7 +177,11 @@ impl Sheet {
             let before = if first { self.used(counter) } else { self.used(counter).saturating_sub(amount) };
             let after = before.saturating_add(amount).max(0);
             let reached = crossed(thresholds, bound.quota.limit, before, after);
-            self.reached.extend(reached.map(|percent| Reached { bound: bound.clone(), percent, used: after }));
+            self.reached.extend(reached.map(|percent| Reached {
+                bound: bound.clone(),
+                percent,
+                used: after,
+            }));
             if first {
                 self.used.insert(counter.clone(), after);
             }

@@ -29,7 +29,12 @@ fn of(quotas: &[(Per, i64, bool)]) -> Arc<[Bound]> {
     let quotas: Vec<Quota> = quotas
         .iter()
         .enumerate()
-        .map(|(n, (per, limit, hard))| Quota { feature: format!("f{n}").into(), per: *per, limit: *limit, hard: *hard })
+        .map(|(n, (per, limit, hard))| Quota {
+            feature: format!("f{n}").into(),
+            per: *per,
+            limit: *limit,
+            hard: *hard,
+        })
         .collect();
     bounds(TenantId::mint(), &"m".into(), &quotas, at("2026-11-24T10:00:00Z"))
 }

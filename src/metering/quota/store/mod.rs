@@ -108,11 +108,16 @@ fn select(conn: &mut Conn, counters: &[Counter], lock: &str) -> Result<BTreeMap<
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Holds these counters until the transaction ends, and tells what they stand at. Made where they are not there
-/// yet. All transactions lock in one order, so that they wait for each other and do not deadlock.
-fn hold(conn: &mut Conn, counters: &[Counter]) -> Result<BTreeMap<Counter, i64>> {
+/// Holds these counters until the transaction ends, and tells what they stand at. Those in `needed` are made where
+/// they are not there yet. All transactions lock in one order, so that they wait for each other and do not deadlock.
+fn hold(
+    conn: &mut Conn,
+    counters: &[Counter],
+    needed: &BTreeSet<&Counter>,
+) -> Result<BTreeMap<Counter, i64>> {
     let held = select(conn, counters, "FOR UPDATE OF c")?;
-    let missing: Vec<&Counter> = counters.iter().filter(|counter| !held.contains_key(*counter)).collect();
+    let missing: Vec<&Counter> =
+        needed.iter().copied().filter(|counter| !held.contains_key(*counter)).collect();
     if missing.is_empty() {
         return Ok(held);
     }
@@ -177,7 +182,10 @@ pub fn perform(
 ) -> Result<Performed> {
     let all = deeds.iter().flat_map(|deed| deed.of.iter().map(|bound| bound.counter.clone()));
     let counters: Vec<Counter> = all.collect::<BTreeSet<_>>().into_iter().collect();
-    let held = hold(conn, &counters)?;
+    // What comes back to a window that nobody keeps any more is of no use to it.
+    let grows = |deed: &&Deed| !matches!(deed.act, Act::Back(_) | Act::Count(0));
+    let needed = deeds.iter().filter(grows).flat_map(|deed| deed.of.iter().map(|bound| &bound.counter));
+    let held = hold(conn, &counters, &needed.collect())?;
     let key = |deed: &Deed| match &deed.act {
         Act::Take { key, .. } => deed.of.first().map(|bound| (bound.counter.tenant, Arc::clone(key))),
         _ => None,
@@ -220,8 +228,11 @@ pub fn add_in(conn: &mut Conn, added: &[Added], thresholds: &[u16], now: Ts) -> 
         pers.sort_unstable();
         pers.dedup();
         for per in pers {
-            let counter =
-                Counter { tenant: one.tenant, meter: Arc::clone(&one.meter), window: Window::of(per, one.at) };
+            let counter = Counter {
+                tenant: one.tenant,
+                meter: Arc::clone(&one.meter),
+                window: Window::of(per, one.at),
+            };
             let (sum, quotas) = sums.entry(counter).or_default();
             *sum = sum.saturating_add(one.amount);
             for quota in one.quotas.iter().filter(|quota| quota.per == per) {
@@ -271,7 +282,12 @@ pub fn counters_of(conn: &mut Conn, tenant: TenantId, now: Ts) -> Result<BTreeMa
     let rows: Vec<(String, Per, Ts, i64)> = quota_counters::table
         .filter(quota_counters::tenant_id.eq(tenant))
         .filter(quota_counters::window_start.eq_any(starts))
-        .select((quota_counters::meter, quota_counters::per, quota_counters::window_start, quota_counters::used))
+        .select((
+            quota_counters::meter,
+            quota_counters::per,
+            quota_counters::window_start,
+            quota_counters::used,
+        ))
         .load(conn)?;
     let counter = |(meter, per, start, used): (String, Per, Ts, i64)| {
         (Counter { tenant, meter: meter.into(), window: Window { per, start } }, used)
