@@ -18,7 +18,12 @@ impl Reader {
         let table = self.table(at.clone(), &field.node, &METER_KEYS)?;
         if table.get("aggregation").is_none() {
             let words = Aggregation::ALL.map(Aggregation::word).join(", ");
-            self.refuse(&format!("{at}.aggregation"), &field.origin, "is missing", format!("give one of {words}"));
+            self.refuse(
+                &format!("{at}.aggregation"),
+                &field.origin,
+                "is missing",
+                format!("give one of {words}"),
+            );
         }
         let words = Aggregation::ALL.map(|one| (one.word(), one));
         let aggregation = self.choice(&table, "aggregation", &words);
@@ -90,7 +95,8 @@ impl Reader {
         for (key, name, origin) in std::mem::take(&mut self.metered_at) {
             let declared = meter(&name).map(|meter| meter.aggregation);
             if let Some(aggregation) = declared.filter(|aggregation| !aggregation.adds_up()) {
-                let detail = format!("has a limit, and `{name}` is a meter of {aggregation}, which does not add up");
+                let detail =
+                    format!("has a limit, and `{name}` is a meter of {aggregation}, which does not add up");
                 self.refuse(&key, &origin, detail, "name a meter of count or sum");
             }
         }

@@ -176,7 +176,12 @@ impl<'a> Desk<'a> {
                 Handle::Id(id) => id == own.id,
                 Handle::Slug(slug) => slug == own.slug(),
             });
-            let foreign = || Rejection::new("foreign_subject", "subject names another tenant than the credential's; leave it out");
+            let foreign = || {
+                Rejection::new(
+                    "foreign_subject",
+                    "subject names another tenant than the credential's; leave it out",
+                )
+            };
             return Ok(if is_own { Ok(Arc::clone(own)) } else { Err(foreign()) });
         }
         let Some(subject) = subject else {
@@ -238,7 +243,8 @@ impl<'a> Desk<'a> {
             // Those of one call that say no time came in one after the other.
             None => self.now.plus(std::time::Duration::from_micros(u64::try_from(index).unwrap_or(0))),
             Some(at) if at < self.now.minus(bounds.max_late) => {
-                let detail = format!("time is longer ago than metering.max_late_s, {} s", bounds.max_late.as_secs());
+                let detail =
+                    format!("time is longer ago than metering.max_late_s, {} s", bounds.max_late.as_secs());
                 return Ok(Err(Rejection::new("too_late", detail)));
             }
             Some(at) if at > self.now.plus(bounds.max_future) => {

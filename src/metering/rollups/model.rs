@@ -99,8 +99,12 @@ impl Tally {
     /// [`crate::kernel::error::Error::Internal`] for one whose counts cannot be read.
     pub fn add(&mut self, raw: &Raw) -> Result<()> {
         for counted in counted::read(&raw.counts)? {
-            let cell =
-                Cell { tenant: raw.tenant, meter: counted.meter, hour: hour_of(raw.at), group: counted.group };
+            let cell = Cell {
+                tenant: raw.tenant,
+                meter: counted.meter,
+                hour: hour_of(raw.at),
+                group: counted.group,
+            };
             if let Some(mark) = counted.unique {
                 self.uniques.insert((cell.clone(), mark));
             }

@@ -89,7 +89,9 @@ impl Meters {
 /// # Errors
 /// What is wrong with the data.
 pub fn count(takers: &[Taker], data: Option<&RawValue>) -> Result<Vec<Counted>, Rejection> {
-    let looks = |taker: &Taker| taker.how.as_ref().is_none_or(|meter| meter.value.is_some() || !meter.group_by.is_empty());
+    let looks = |taker: &Taker| {
+        taker.how.as_ref().is_none_or(|meter| meter.value.is_some() || !meter.group_by.is_empty())
+    };
     let data = match data {
         Some(data) if takers.iter().any(looks) => serde_json::from_str::<Map<String, Value>>(data.get()).ok(),
         _ => None,
@@ -113,7 +115,9 @@ fn one(taker: &Taker, data: Option<&Map<String, Value>>) -> Result<Counted, Reje
     let group = if groups.is_empty() { String::new() } else { serde_json::json!(groups).to_string() };
     let name = how.value.as_deref().unwrap_or(PLAIN_VALUE);
     let needed = || {
-        property(name).ok_or_else(|| Rejection::new("value_missing", format!("data.{name} is missing: the meter {meter} needs it")))
+        property(name).ok_or_else(|| {
+            Rejection::new("value_missing", format!("data.{name} is missing: the meter {meter} needs it"))
+        })
     };
     let (value, unique) = match how.aggregation {
         Aggregation::Count => (1, None),
@@ -134,12 +138,14 @@ fn whole(name: &str, value: &Value) -> Result<i64, Rejection> {
         return Err(Rejection::new("value_not_whole", format!("data.{name} is no number")));
     };
     // 5.0 and 5e3 are whole numbers too; all such up to the greatest are exact.
-    let written = || number.to_string().parse::<f64>().ok().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
+    let written =
+        || number.to_string().parse::<f64>().ok().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
     let found = number.as_i64().or_else(|| written().and_then(|float| format!("{float:.0}").parse().ok()));
     match found {
         Some(whole) if (0..=GREATEST).contains(&whole) => Ok(whole),
         None if number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
-            let detail = format!("data.{name} has a fraction: count in a smaller unit, for instance milliseconds");
+            let detail =
+                format!("data.{name} has a fraction: count in a smaller unit, for instance milliseconds");
             Err(Rejection::new("value_not_whole", detail))
         }
         _ => Err(Rejection::new("value_out_of_range", format!("data.{name} is not from 0 to {GREATEST}"))),
@@ -194,7 +200,8 @@ features = { a = { meter = "calls", limit = 1, per = "day", overage = "deny" }, 
 
     #[test]
     fn several_meters_take_one_event() {
-        let found = counted("llm", &json!({ "tokens": 12, "model": "m", "region": null, "more": [1] })).unwrap();
+        let found =
+            counted("llm", &json!({ "tokens": 12, "model": "m", "region": null, "more": [1] })).unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].meter.as_str(), found[0].value, found[0].unique.is_some()), ("models", 1, true));
         assert_eq!((found[1].value, found[1].group.as_str()), (12, "{\"model\":\"m\"}"));
@@ -227,6 +234,9 @@ features = { a = { meter = "calls", limit = 1, per = "day", overage = "deny" }, 
         assert_eq!(value(json!("5")), Err("value_not_whole"));
         assert_eq!(counted("llm", &json!({ "tokens": 1 })).unwrap_err(), "value_missing");
         assert_eq!(counted("llm", &json!({ "tokens": 1, "model": {} })).unwrap_err(), "group_invalid");
-        assert_eq!(counted("llm", &json!({ "tokens": 1, "model": "m".repeat(201) })).unwrap_err(), "group_invalid");
+        assert_eq!(
+            counted("llm", &json!({ "tokens": 1, "model": "m".repeat(201) })).unwrap_err(),
+            "group_invalid"
+        );
     }
 }

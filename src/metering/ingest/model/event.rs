@@ -102,7 +102,10 @@ pub fn split(body: &[u8], form: Form) -> Result<Vec<&RawValue>> {
                 Form::Batch => "a list of events: a JSON array of objects",
                 Form::Either => "an event or a list of events: a JSON object or an array of them",
             };
-            return Err(Error::Malformed { code: "malformed_batch", detail: format!("the body is not {wanted}") });
+            return Err(Error::Malformed {
+                code: "malformed_batch",
+                detail: format!("the body is not {wanted}"),
+            });
         }
     };
     if all.len() > MOST {
@@ -139,7 +142,8 @@ impl<'a> Attributes<'a> {
         }
         let source = text("source", self.source).map_err(wrong)?;
         let kind = text("type", self.kind).map_err(wrong)?;
-        let subject = self.subject.map(|subject| text("subject", Some(subject))).transpose().map_err(wrong)?;
+        let subject =
+            self.subject.map(|subject| text("subject", Some(subject))).transpose().map_err(wrong)?;
         let time = match self.time {
             None => None,
             Some(time) => Some(time.parse::<Ts>().map_err(|_| {
@@ -224,7 +228,14 @@ mod tests {
         assert_eq!(split(b" [{}, 1]", Form::Batch).unwrap().len(), 2);
         assert_eq!(split(b"{}", Form::One).unwrap().len(), 1);
         assert_eq!(split(b"[]", Form::Either).unwrap().len(), 0);
-        for (body, form) in [(&b"[]"[..], Form::One), (b"{}", Form::Batch), (b"1", Form::Either), (b"", Form::One), (b"[{}", Form::Batch), (b"\xff", Form::Either)] {
+        for (body, form) in [
+            (&b"[]"[..], Form::One),
+            (b"{}", Form::Batch),
+            (b"1", Form::Either),
+            (b"", Form::One),
+            (b"[{}", Form::Batch),
+            (b"\xff", Form::Either),
+        ] {
             assert!(matches!(split(body, form), Err(Error::Malformed { .. })), "{body:?}");
         }
         let many = format!("[{}1]", "1,".repeat(MOST));

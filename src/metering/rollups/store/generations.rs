@@ -88,7 +88,13 @@ pub fn start(conn: &mut Conn, now: Ts) -> Result<Generation> {
     }
     let live = live(conn)?;
     let generation = known.iter().map(|one| one.generation).max().unwrap_or(0).saturating_add(1);
-    let new = Generation { generation, state: State::Building, place: Place::default(), raw_from: live.raw_from, started_at: now };
+    let new = Generation {
+        generation,
+        state: State::Building,
+        place: Place::default(),
+        raw_from: live.raw_from,
+        started_at: now,
+    };
     diesel::insert_into(usage_generations::table)
         .values((
             usage_generations::generation.eq(new.generation),
@@ -109,7 +115,9 @@ pub fn start(conn: &mut Conn, now: Ts) -> Result<Generation> {
 /// The store's.
 pub fn swap(conn: &mut Conn) -> Result<bool> {
     let live = lock(conn)?;
-    let Some(built) = all(conn)?.into_iter().find(|one| one.state == State::Building) else { return Ok(false) };
+    let Some(built) = all(conn)?.into_iter().find(|one| one.state == State::Building) else {
+        return Ok(false);
+    };
     let same = usage_generations::table
         .find(built.generation)
         .filter(usage_generations::state.eq(State::Building))

@@ -3,7 +3,7 @@
 mod generations;
 mod read;
 
-pub use generations::{Generation, State, all, live, lock, sweep, start, swap};
+pub use generations::{Generation, State, all, live, lock, start, swap, sweep};
 pub use read::{sums, tail, total, uniques};
 
 use diesel::prelude::*;
@@ -218,7 +218,8 @@ pub fn retain(conn: &mut Conn, before: Ts, limit: i64) -> Result<usize> {
     let live = lock(conn)?;
     let first = settled(conn, Place::default(), Some(live.place), limit)?;
     let old: Vec<&Raw> = first.iter().filter(|raw| raw.received_at < before).collect();
-    let (Some(latest), Some(last)) = (old.iter().map(|raw| raw.at).max(), old.last().map(|raw| raw.place)) else {
+    let (Some(latest), Some(last)) = (old.iter().map(|raw| raw.at).max(), old.last().map(|raw| raw.place))
+    else {
         return Ok(0);
     };
     let whole = Ts::from_micros(hour_of(latest).micros().saturating_add(HOUR)).unwrap_or(latest);

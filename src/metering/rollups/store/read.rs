@@ -33,7 +33,17 @@ pub fn sums(
         .filter(r::tenant_id.eq(tenant))
         .filter(r::hour.ge(from))
         .filter(r::hour.lt(to))
-        .select((r::meter, r::hour, r::grp, r::events, r::total, r::most, r::last_at, r::last_seq, r::last_value))
+        .select((
+            r::meter,
+            r::hour,
+            r::grp,
+            r::events,
+            r::total,
+            r::most,
+            r::last_at,
+            r::last_seq,
+            r::last_value,
+        ))
         .limit(limit)
         .into_boxed();
     if let Some(meter) = meter {
@@ -70,7 +80,8 @@ pub fn uniques(
         .load(conn)?;
     rows.into_iter()
         .map(|(meter, hour, group, value)| {
-            let value: [u8; 16] = value.try_into().map_err(|_| Error::internal("a mark has another length"))?;
+            let value: [u8; 16] =
+                value.try_into().map_err(|_| Error::internal("a mark has another length"))?;
             Ok((Cell { tenant, meter, hour, group }, Mark(u128::from_be_bytes(value))))
         })
         .collect()
@@ -84,7 +95,8 @@ pub fn tail(conn: &mut Conn, after: Place, tenant: TenantId) -> Result<Vec<Raw>>
     let rows: Vec<Row> = match conn {
         Conn::Sqlite(c) => {
             // By number, not by tenant: there are few behind the place, and many of a tenant.
-            let sql = format!("SELECT {COLUMNS} FROM usage_events NOT INDEXED WHERE seq > ? AND tenant_id = ?");
+            let sql =
+                format!("SELECT {COLUMNS} FROM usage_events NOT INDEXED WHERE seq > ? AND tenant_id = ?");
             diesel::sql_query(sql).bind::<BigInt, _>(after.seq).bind::<SqlId, _>(tenant).load(c)?
         }
         Conn::Postgres(c) => {
@@ -104,7 +116,13 @@ pub fn tail(conn: &mut Conn, after: Place, tenant: TenantId) -> Result<Vec<Raw>>
 ///
 /// # Errors
 /// The store's.
-pub fn total(conn: &mut Conn, generation: i64, tenant: TenantId, meter: &str, (from, to): (Ts, Ts)) -> Result<i64> {
+pub fn total(
+    conn: &mut Conn,
+    generation: i64,
+    tenant: TenantId,
+    meter: &str,
+    (from, to): (Ts, Ts),
+) -> Result<i64> {
     let found = sums(conn, generation, tenant, Some(meter), (from, to), i64::MAX)?;
     Ok(found.iter().fold(0, |total, (_, sum)| sum.total.saturating_add(total)))
 }
