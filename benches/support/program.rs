@@ -36,7 +36,9 @@ impl Program {
         // No rate that the load can meet: what is measured is answering, not refusing.
         std::fs::write(
             folder.path().join("plans.toml"),
-            "[plans.free]\nname = \"Free\"\nlimits = { requests_per_s = 1_000_000, burst = 1_000_000 }\n",
+            "[meters.usage]\naggregation = \"sum\"\nvalue = \"value\"\ngroup_by = [\"model\"]\n\
+             [plans.free]\nname = \"Free\"\nlimits = { requests_per_s = 1_000_000, burst = 1_000_000 }\n\
+             features = { usage = { meter = \"usage\", limit = 1_000_000_000_000, per = \"month\", overage = \"allow\" } }\n",
         )
         .unwrap();
         let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/notes/migrations");
