@@ -30,6 +30,7 @@ use crate::keys::used::Uses;
 use crate::log::Notice;
 use crate::log::memory::{Freshness, Listener};
 use crate::mail::Mailer;
+use crate::metering::ingest::{Intake, commands::Known};
 use crate::metering::quota::Till;
 use crate::onboarding::removal;
 use crate::placement::access;
@@ -91,6 +92,10 @@ pub struct Parts {
     pub purses: Purses,
     /// Where counters of quotas are changed, and what memory knows of them.
     pub till: Till,
+    /// Where usage is written.
+    pub intake: Intake,
+    /// The catalogue's meters, by the events that they take.
+    pub known_meters: Known,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.

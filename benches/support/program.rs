@@ -13,6 +13,10 @@ const OPERATOR_KEY: &str = "an-operator-key-for-the-benches-only-0123456789";
 
 /// No rate and no quota that the load can meet: what is measured is answering, not refusing.
 const PLANS: &str = r#"
+[meters.usage]
+aggregation = "sum"
+value = "value"
+group_by = ["model"]
 [plans.free]
 name = "Free"
 limits = { requests_per_s = 1_000_000, burst = 1_000_000 }
@@ -20,6 +24,7 @@ limits = { requests_per_s = 1_000_000, burst = 1_000_000 }
 projects = 3
 custom_domain = false
 api_calls = { meter = "api_calls", limit = 1_000_000_000_000, per = "year", overage = "deny" }
+usage = { meter = "usage", limit = 1_000_000_000_000, per = "month", overage = "allow" }
 credits = { meter = "credits", limit = 1_000_000_000, per = "year", overage = "deny" }
 "#;
 

@@ -129,6 +129,10 @@ policy! {
     ManageEntitlements: operators [OpAdmin Support], members [], key None, service None;
     /// Check what a tenant may do, and take from its quotas.
     CheckEntitlements: operators [], members [], key None, service Some(Scope::EntitlementsCheck);
+    /// Send usage events.
+    WriteUsage: operators [], members [Owner Admin Developer], key Some(Scope::UsageWrite), service Some(Scope::UsageWrite);
+    /// Build read models anew.
+    RebuildProjections: operators [OpAdmin], members [], key None, service None;
     /// Ask where a tenant lives.
     ReadRoutes: operators [], members [], key None, service Some(Scope::RoutesRead);
     /// Receive a tenant's database credentials.

@@ -6,12 +6,14 @@
 pub mod commands;
 pub mod diff;
 pub mod http;
+pub mod meters;
 pub mod model;
 pub mod plans_file;
 pub mod shelf;
 mod store;
 pub mod version;
 
+pub use meters::{Aggregation, Meter};
 pub use model::{Catalogue, Feature, FeatureTerm, Interval, Limits, Metered, Overage, Period, Plan, Terms};
 pub use plans_file::{Opened, Source, open};
 pub use shelf::Shelf;

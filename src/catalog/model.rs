@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::meters::Meter;
 use crate::kernel::isolation::Isolation;
 
 /// All that is sold: what a file says.
@@ -23,6 +24,8 @@ pub struct Catalogue {
 pub struct Terms {
     /// Features by key.
     pub features: BTreeMap<String, FeatureTerm>,
+    /// Meters by key.
+    pub meters: BTreeMap<String, Meter>,
 }
 
 /// What a catalogue says of a feature, whatever the plan.

@@ -2,6 +2,7 @@
 //! place and remedy; so a catalogue in use is always one that somebody wrote on purpose.
 
 mod features;
+mod meters;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -156,19 +157,23 @@ fn catalogue(fields: Vec<Field>, file: &str) -> Result<Parsed, Problems> {
             ("features", Shape::Table(inner)) => {
                 terms.features = inner.iter().filter_map(|one| reader.term(one)).collect();
             }
-            (section @ ("plans" | "features"), other) => {
+            ("meters", Shape::Table(inner)) => {
+                terms.meters = inner.iter().filter_map(|one| reader.meter(one)).collect();
+            }
+            (section @ ("plans" | "features" | "meters"), other) => {
                 let remedy = format!("write a section [{section}.KEY] for each");
                 let fault = Fault::new(format!("is {}", other.words()), remedy);
                 reader.problems.push(fault.at(section, field.node.origin));
             }
             (other, _) => {
-                let near = nearest(other, ["plans", "features"])
+                let near = nearest(other, ["plans", "features", "meters"])
                     .map_or_else(|| format!("plans.{other}"), str::to_owned);
                 let fault = Fault::new("unknown key", format!("did you mean {near}?"));
                 reader.problems.push(fault.at(other, field.origin));
             }
         }
     }
+    reader.meters_of_quotas(|key| terms.meters.get(key));
     if plans.is_empty() && reader.problems.is_empty() {
         let fault = Fault::new("holds no plan", "write a section [plans.KEY] per plan");
         reader.problems.push(fault.at("plans", Origin::file(file)));

@@ -1,7 +1,7 @@
 //! The command line: what an operator types, and what they read back.
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
-//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`plan`], [`tenant`] with
+//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
 //!   [`subscription`], [`operation`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
@@ -22,6 +22,7 @@ mod operation;
 pub mod out;
 pub mod people;
 pub mod plan;
+mod projection;
 pub mod serve;
 pub mod store;
 pub mod subscription;
@@ -81,6 +82,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Config(args) => config::run(&args, inputs, out),
         Command::Tenant(args) => client_side(tenant::run(args, inputs, out)),
         Command::Plan(args) => client_side(plan::run(args, inputs, out)),
+        Command::Projection(args) => client_side(projection::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),
         Command::ServiceKey(args) => client_side(keys::service_key(args, inputs, out)),

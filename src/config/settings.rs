@@ -57,6 +57,8 @@ pub struct Settings {
     pub keys: Keys,
     /// Quotas.
     pub quota: Quota,
+    /// Usage events.
+    pub metering: Metering,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
     /// The log.
@@ -484,6 +486,24 @@ pub struct Quota {
     /// Per cent at which an event is raised.
     #[serde(deserialize_with = "percents")]
     pub thresholds: Vec<u16>,
+}
+
+/// Usage events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metering {
+    /// How long an event that is sent again is known as a duplicate, at least.
+    #[serde(rename = "dedup_window_s", deserialize_with = "seconds")]
+    pub dedup_window: Duration,
+    /// How long ago an event may have happened when it comes in.
+    #[serde(rename = "max_late_s", deserialize_with = "seconds")]
+    pub max_late: Duration,
+    /// How far ahead of the present an event may say it happened.
+    #[serde(rename = "max_future_s", deserialize_with = "seconds")]
+    pub max_future: Duration,
+    /// How long events are kept after they came in, at least.
+    #[serde(rename = "retain_raw_s", deserialize_with = "seconds")]
+    pub retain_raw: Duration,
 }
 
 /// Safe repeats of requests.

@@ -598,6 +598,72 @@ diesel::table! {
 
 diesel::joinable!(key_uses -> keys (key_id));
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    usage_events (seq) {
+        seq -> BigInt,
+        txid -> BigInt,
+        tenant_id -> SqlId,
+        key -> Binary,
+        source -> Text,
+        id -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        at -> SqlTs,
+        received_at -> SqlTs,
+        counts -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    usage_generations (generation) {
+        generation -> BigInt,
+        state -> Text,
+        txid -> BigInt,
+        seq -> BigInt,
+        raw_from -> SqlTs,
+        started_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    usage_rollups (generation, tenant_id, meter, hour, grp) {
+        generation -> BigInt,
+        tenant_id -> SqlId,
+        meter -> Text,
+        hour -> SqlTs,
+        grp -> Text,
+        events -> BigInt,
+        total -> BigInt,
+        most -> BigInt,
+        last_at -> SqlTs,
+        last_seq -> BigInt,
+        last_value -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    usage_uniques (generation, tenant_id, meter, hour, grp, value) {
+        generation -> BigInt,
+        tenant_id -> SqlId,
+        meter -> Text,
+        hour -> SqlTs,
+        grp -> Text,
+        value -> Binary,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     events,
     operations,
@@ -630,6 +696,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     quota_counters,
     quota_takes,
     quota_thresholds,
+    usage_events,
+    usage_generations,
+    usage_rollups,
+    usage_uniques,
     entitlement_overrides,
     plan_versions,
     plans,

@@ -15,7 +15,7 @@ use crate::kernel::id::TenantId;
 use crate::keys;
 use crate::log::{self, NewEvent};
 use crate::mail;
-use crate::metering::quota;
+use crate::metering::{self, quota};
 use crate::placement::{self, steps_run};
 use crate::subscriptions;
 use crate::tenants::Handle;
@@ -123,6 +123,7 @@ impl Remover {
                 subscriptions::remove_of_tenant_in(conn, id)?;
                 subscriptions::overrides::remove_of_tenant_in(conn, id)?;
                 quota::remove_of_tenant_in(conn, id)?;
+                metering::remove_of_tenant_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
                 tenants::save_in(conn, &mut tenant)?;
                 log::append_in(

@@ -47,7 +47,10 @@ use crate::keys::used::{self, Uses};
 use crate::log::memory::{Freshness, follow};
 use crate::mail::worker::Postman;
 use crate::mail::{self, Mailer};
+use crate::metering::ingest::{Intake, intake};
 use crate::metering::quota::{self, Till, lending, till};
+use crate::metering::rollups::worker as rollups;
+use crate::metering::usage::Ledger;
 use crate::onboarding::{removal::Remover, worker::Onboarder};
 use crate::placement::access::AccessKeeper;
 use crate::placement::clusters::Clusters;
@@ -180,6 +183,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     app.stopping.cancel();
     used::write(&app).await;
     till::stop(&app).await;
+    intake::stop(&app);
     app.connections.close_all();
     background.close();
     if tokio::time::timeout(settings.server.shutdown_grace, background.wait()).await.is_err() {
@@ -268,7 +272,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         plans_source: source,
         billing,
         payment_news: vec![Arc::new(subscriptions::Payments)],
-        usage: None,
+        usage: Some(Arc::new(Ledger)),
         clock,
         vault,
         tokens,
@@ -280,6 +284,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         buckets,
         purses: Purses::default(),
         till: Till::default(),
+        intake: Intake::default(),
+        known_meters: Default::default(),
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
@@ -325,6 +331,8 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(till::serve(app.clone()));
+    tasks.spawn(intake::serve(app.clone()));
+    tasks.spawn(rollups::keep(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(

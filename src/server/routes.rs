@@ -6,7 +6,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, entitlements, identity, keys, onboarding, operations, placement, subscriptions, tenants,
+    billing, catalog, entitlements, identity, keys, metering, onboarding, operations, placement,
+    subscriptions, tenants,
 };
 
 /// The documented endpoints.
@@ -15,6 +16,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
     config
         .configure(keys::http::hot)
         .configure(entitlements::http::hot)
+        .configure(metering::ingest::http::routes)
         .configure(placement::http::routes)
         .configure(keys::http::routes)
         .configure(catalog::http::routes)
@@ -26,6 +28,8 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(metering::usage::http::routes)
+        .configure(metering::rollups::http::routes)
         .configure(clock::routes)
         .configure(system::routes);
 }

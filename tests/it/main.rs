@@ -29,6 +29,7 @@ mod keys;
 mod limits;
 mod mail;
 mod members;
+mod metering;
 mod onboarding;
 mod operators;
 mod people;

@@ -67,6 +67,14 @@ fn used(server: &Server, database: Option<&TestDatabase>, meter: &str) -> u64 {
     ask(server, database, &sql).iter().map(|used| used.parse::<u64>().unwrap()).sum()
 }
 
+/// What usage tells of a meter: what was taken from quotas is usage, once.
+fn told(server: &Server, database: Option<&TestDatabase>, meter: &str) -> u64 {
+    let events = ask(server, database, "SELECT CAST(counts AS text) FROM usage_events");
+    let counts: Vec<Value> = events.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let all = counts.iter().flat_map(|counts| counts.as_array().unwrap());
+    all.filter(|count| count["m"] == meter).map(|count| count["v"].as_u64().unwrap()).sum()
+}
+
 async fn consume(service: &Client, feature: &str, amount: u64, key: &str) -> Value {
     let body = json!({ "tenant": "acme", "feature": feature, "amount": amount, "consume": true, "idempotency_key": key });
     service.post("/v1/entitlements/check", body).await.expect(200)
@@ -115,6 +123,7 @@ on_each_engine! {
         assert_eq!(taken, LIMIT, "to the last unit");
         assert_eq!(used(&servers[0], database.as_ref(), "credits"), LIMIT);
         assert_eq!(sums.last(), Some(&LIMIT));
+        assert_eq!(told(&servers[0], database.as_ref(), "credits"), LIMIT, "and billing sees it");
         // Each threshold is told of once.
         let sql = "SELECT CAST(data AS text) FROM events WHERE type = 'quota.threshold_reached' ORDER BY seq";
         let told: Vec<Value> =
@@ -185,6 +194,8 @@ on_each_engine! {
             (used(&servers[0], database.as_ref(), "api_calls") == 7).then_some(())
         })
         .await;
+        assert_eq!(told(&servers[0], database.as_ref(), "api_calls"), 7);
+        assert_eq!(told(&servers[0], database.as_ref(), "mails"), 14);
         let own = acme.owner.get("/v1/tenant/entitlements").await.expect(200);
         let calls = own["data"].as_array().unwrap().iter().find(|one| one["feature"] == "calls").unwrap();
         assert_eq!((&calls["used"], &calls["overage"], &calls["reason"]), (&json!(7), &json!(4), &json!("OVERAGE")));
@@ -248,6 +259,7 @@ on_each_engine! {
         })
         .await;
         servers.iter_mut().for_each(|server| assert!(server.stop()));
+        assert_eq!(told(&servers[0], database.as_ref(), "api_calls"), LIMIT + 5, "and billing sees it");
     }
 }
 
@@ -334,6 +346,7 @@ on_each_engine! {
                 all += many + 1;
             }
             assert_eq!(used(&servers[0], database.as_ref(), "credits"), all * 3);
+            assert_eq!(told(&servers[0], database.as_ref(), "credits"), all * 3);
         }
     }
 }

@@ -86,7 +86,9 @@ impl Reader {
             [("hour", Period::Hour), ("day", Period::Day), ("month", Period::Month), ("year", Period::Year)];
         let meter = self.text(&table, "meter");
         if let (Some(meter), Some(node)) = (&meter, table.get("meter")) {
-            self.name(&format!("{}.meter", table.key), meter, &node.origin);
+            let at = format!("{}.meter", table.key);
+            self.name(&at, meter, &node.origin);
+            self.metered_at.push((at, meter.clone(), node.origin.clone()));
         }
         let limit = self.number(&table, "limit", 0, i64::MAX);
         let per = self.choice(&table, "per", &periods);

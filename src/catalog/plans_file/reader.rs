@@ -11,6 +11,8 @@ use crate::config::{Fault, Origin, Problem};
 pub(super) struct Reader {
     pub(super) problems: Vec<Problem>,
     pub(super) isolation_at: BTreeMap<String, Origin>,
+    /// Where features name meters: the key, the meter, the place.
+    pub(super) metered_at: Vec<(String, String, Origin)>,
 }
 
 /// The fields of a table, taken one by one.

@@ -167,3 +167,55 @@ proptest::proptest! {
         let _ = parse("plans.toml", &text).map_err(|problems| problems.to_string());
     }
 }
+
+#[test]
+fn meters_are_read_and_their_mistakes_come_in_one_go() {
+    let good = r#"
+[meters.calls]
+aggregation = "count"
+[meters.tokens]
+aggregation = "sum"
+value = "tokens"
+group_by = ["model", "region"]
+event_type = "llm.called"
+[plans.free]
+name = "Free"
+features = { t = { meter = "tokens", limit = 1, per = "day", overage = "deny" } }
+"#;
+    let catalogue = parse("plans.toml", good).unwrap().catalogue;
+    let tokens = &catalogue.terms.meters["tokens"];
+    assert_eq!((tokens.value.as_deref(), tokens.event_type.as_deref()), (Some("tokens"), Some("llm.called")));
+    assert_eq!(tokens.group_by, ["model", "region"]);
+    let again: Terms = serde_json::from_value(serde_json::to_value(&catalogue.terms).unwrap()).unwrap();
+    assert_eq!(again, catalogue.terms);
+    let wrong = r#"[meters.a]
+aggregation = "average"
+[meters.b]
+aggregation = "count"
+value = "x"
+[meters.c]
+aggregation = "sum"
+group_by = ["x", "x", 5]
+[meters.d]
+valeu = "x"
+[meters.e]
+aggregation = "max"
+value = "x"
+[plans.free]
+name = "Free"
+features = { f = { meter = "e", limit = 1, per = "day", overage = "deny" } }
+"#;
+    assert_eq!(
+        refused(wrong),
+        [
+            "plans.toml:2:15: meters.a.aggregation: `average` is not one of the allowed words; allowed are count, sum, max, unique or latest",
+            "plans.toml:5:9: meters.b.value: means nothing to a meter that counts events; leave it out, or give another aggregation",
+            "plans.toml:6:1: meters.c.value: is missing, and the aggregation is sum; name the property of an event's data that holds the value",
+            "plans.toml:8:18: meters.c.group_by: names `x` twice; once is enough",
+            "plans.toml:8:23: meters.c.group_by: is a whole number; give names of properties",
+            "plans.toml:10:1: meters.d.valeu: unknown key; did you mean meters.d.value?",
+            "plans.toml:9:1: meters.d.aggregation: is missing; give one of count, sum, max, unique, latest",
+            "plans.toml:16:28: plans.free.features.f.meter: has a limit, and `e` is a meter of max, which does not add up; name a meter of count or sum",
+        ]
+    );
+}

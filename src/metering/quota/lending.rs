@@ -28,6 +28,8 @@ use crate::subscriptions::overrides::Resolved;
 const TICK: Duration = Duration::from_millis(500);
 /// A purse from which nothing was spent at so many looks is idle: for a second.
 const STILL: u8 = 2;
+/// Usage is told of what was spent of a slice after so many looks more: every five seconds.
+const TOLD: u8 = 9;
 /// The longest that a purse is spent from without asking what its tenant is granted.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -62,9 +64,13 @@ pub(super) struct Loan {
     pub(super) kind: Kind,
     /// When its window ends, or what is granted changes.
     pub(super) ends: Ts,
+    /// What was put into it and usage does not tell of yet; what is missing from that was spent.
+    pub(super) given: i64,
     /// What was left at the last look, and for how many looks.
     pub(super) seen: i64,
     pub(super) still: u8,
+    /// Looks since usage was told.
+    pub(super) looks: u8,
 }
 
 impl Loan {
@@ -77,7 +83,11 @@ impl Loan {
             return Some(true);
         }
         match self.kind {
-            Kind::Lent => (self.still >= STILL).then_some(true),
+            Kind::Lent if self.still >= STILL => Some(true),
+            Kind::Lent => {
+                self.looks = if self.looks >= TOLD { 0 } else { self.looks.saturating_add(1) };
+                (self.looks == 0 && self.given > left).then_some(false)
+            }
             Kind::Counted => (Purse::spent_of(left) > 0).then_some(false),
             Kind::Free => None,
         }

@@ -9,6 +9,7 @@
 //! [`gauge`] is what memory knows of the counters, at most a second old.
 
 pub mod gauge;
+mod ledger;
 pub mod lending;
 pub mod model;
 mod store;

@@ -21,7 +21,7 @@ use super::store;
 use crate::app::App;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::TenantId;
+use crate::kernel::id::{self, TenantId};
 use crate::kernel::purse::{Grip, Purse};
 
 /// What one transaction does at most.
@@ -83,7 +83,7 @@ fn stopped() -> Error {
 /// [`Error::Refused`] `idempotency_key_reused` when the key was used for another feature or amount; the store's.
 pub async fn take(app: &App, of: Arc<[Bound]>, amount: i64, key: Arc<str>) -> Result<Consumed> {
     let (reply, answer) = oneshot::channel();
-    let deed = Deed { of, act: Act::Take { amount, key } };
+    let deed = Deed { of, act: Act::Take { amount, key }, spent: None };
     app.till.asks.send(Ask::Take { deed, reply }).map_err(|_| stopped())?;
     match answer.await.map_err(|_| stopped())?? {
         Done::Took(outcome, repeated) => Ok(Consumed { outcome, repeated }),
@@ -130,6 +130,8 @@ enum After {
     Emptied { tenant: TenantId, loan: Loan, out: i64, until: i64 },
     /// What was spent was taken out of an open purse for it.
     Spent { purse: Arc<Purse>, spent: i64 },
+    /// What was spent of a slice is told of by it.
+    Told { tenant: TenantId, spent: i64 },
     /// Purses are filled by it.
     Fill(Group),
 }
@@ -142,6 +144,8 @@ struct Group {
     kind: Kind,
     until: Ts,
     ends: Ts,
+    /// What was put into the purse and usage does not tell of yet.
+    given: i64,
     waiting: Vec<(i64, oneshot::Sender<Result<bool>>)>,
 }
 
@@ -157,8 +161,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn add(&mut self, of: &Arc<[Bound]>, act: Act, after: After) {
-        self.deeds.push(Deed { of: Arc::clone(of), act });
+    fn add(&mut self, of: &Arc<[Bound]>, act: Act, spent: i64, after: After) {
+        let spent = (spent > 0).then(|| (id::encode(id::fresh()).into(), spent));
+        self.deeds.push(Deed { of: Arc::clone(of), act, spent });
         self.after.push(after);
     }
 
@@ -166,13 +171,15 @@ impl Plan {
     fn close(&mut self, tenant: TenantId, loan: Loan) {
         let until = loan.purse.until();
         let out = loan.purse.empty();
-        let act = match loan.kind {
-            Kind::Lent if out > 0 => Act::Back(out),
-            Kind::Counted if Purse::spent_of(out) > 0 => Act::Count(Purse::spent_of(out)),
+        let (act, spent) = match loan.kind {
+            Kind::Lent if loan.given > 0 => (Act::Back(out), loan.given.saturating_sub(out)),
+            Kind::Counted if Purse::spent_of(out) > 0 => {
+                (Act::Count(Purse::spent_of(out)), Purse::spent_of(out))
+            }
             _ => return,
         };
         let of = Arc::clone(&loan.of);
-        self.add(&of, act, After::Emptied { tenant, loan, out, until });
+        self.add(&of, act, spent, After::Emptied { tenant, loan, out, until });
     }
 }
 
@@ -189,7 +196,8 @@ fn plan(app: &App, batch: Vec<Ask>) -> Plan {
             Ask::Borrow(asked) => {
                 let Borrowing { tenant, grip, of, until, ends, cost, reply } = asked;
                 let waiting = groups.remove(&tenant);
-                let fresh = Group { tenant, kind: Kind::of(&of), grip, of, until, ends, waiting: Vec::new() };
+                let (kind, given) = (Kind::of(&of), 0);
+                let fresh = Group { tenant, kind, grip, of, until, ends, given, waiting: Vec::new() };
                 // Whoever knows the tenant as it became later knows what it is granted now.
                 let mut group = match waiting {
                     Some(known) if known.grip.generation > fresh.grip.generation => known,
@@ -200,12 +208,20 @@ fn plan(app: &App, batch: Vec<Ask>) -> Plan {
                 groups.insert(tenant, group);
             }
             Ask::Settle { tenant, close } => match loans.remove(&tenant) {
-                Some(loan) if close || loan.kind == Kind::Lent => plan.close(tenant, loan),
+                Some(loan) if close => plan.close(tenant, loan),
+                Some(mut loan) if loan.kind == Kind::Lent => {
+                    let spent = loan.given.saturating_sub(loan.purse.left());
+                    if spent > 0 {
+                        loan.given -= spent;
+                        plan.add(&loan.of, Act::Back(0), spent, After::Told { tenant, spent });
+                    }
+                    loans.insert(tenant, loan);
+                }
                 Some(loan) => {
                     let (of, purse, spent) =
                         (Arc::clone(&loan.of), Arc::clone(&loan.purse), loan.purse.take_spent());
                     if loan.kind == Kind::Counted && spent > 0 {
-                        plan.add(&of, Act::Count(spent), After::Spent { purse, spent });
+                        plan.add(&of, Act::Count(spent), spent, After::Spent { purse, spent });
                     }
                     loans.insert(tenant, loan);
                 }
@@ -219,18 +235,20 @@ fn plan(app: &App, batch: Vec<Ask>) -> Plan {
             }
         }
     }
-    for group in groups.into_values() {
+    for mut group in groups.into_values() {
         // What is left of a slice of the same quota stays.
-        let stays = loans.get(&group.tenant).is_some_and(|old| {
+        let stays = loans.get(&group.tenant).filter(|old| {
             old.kind == Kind::Lent && Arc::ptr_eq(&old.purse, &group.grip.purse) && old.of == group.of
         });
+        group.given = stays.map_or(0, |old| old.given);
+        let stays = stays.is_some();
         if !stays && let Some(old) = loans.remove(&group.tenant) {
             plan.close(group.tenant, old);
         }
         let of = Arc::clone(&group.of);
         match group.kind {
             Kind::Free => plan.free.push(group),
-            Kind::Counted => plan.add(&of, Act::Count(0), After::Fill(group)),
+            Kind::Counted => plan.add(&of, Act::Count(0), 0, After::Fill(group)),
             Kind::Lent => {
                 let wanted = group.waiting.iter().map(|(cost, _)| *cost).fold(0, i64::saturating_add);
                 if stays && wanted > 0 {
@@ -242,7 +260,7 @@ fn plan(app: &App, batch: Vec<Ask>) -> Plan {
                     }
                     purse.put_back(out, until);
                 }
-                plan.add(&of, Act::Lend(wanted), After::Fill(group));
+                plan.add(&of, Act::Lend(wanted), 0, After::Fill(group));
             }
         }
     }
@@ -255,7 +273,8 @@ async fn work(app: &App, batch: Vec<Ask>) {
     for group in plan.free {
         group.open(app, None);
     }
-    for (group, out) in plan.enough {
+    for (mut group, out) in plan.enough {
+        group.given = group.given.saturating_sub(out);
         group.fill(app, out, now);
     }
     if !plan.deeds.is_empty() {
@@ -292,7 +311,7 @@ impl After {
             (Self::Spent { purse, .. }, Done::Counted(beyond)) => purse.note_beyond(beyond),
             (Self::Fill(group), Done::Counted(beyond)) => group.open(app, Some(beyond)),
             (Self::Fill(group), Done::Lent(lent)) => group.fill(app, lent, now),
-            (Self::Emptied { .. } | Self::Spent { .. } | Self::Fill(_), _) => {}
+            (Self::Emptied { .. } | Self::Spent { .. } | Self::Told { .. } | Self::Fill(_), _) => {}
         }
     }
 
@@ -304,6 +323,11 @@ impl After {
                 app.till.loans.lock().entry(tenant).or_insert(loan);
             }
             Self::Spent { purse, spent } => purse.unspend(spent),
+            Self::Told { tenant, spent } => {
+                if let Some(loan) = app.till.loans.lock().get_mut(&tenant) {
+                    loan.given += spent;
+                }
+            }
             Self::Fill(group) => {
                 for (_, reply) in group.waiting {
                     drop(reply.send(Err(again(error))));
@@ -325,10 +349,10 @@ impl Group {
     /// Notes what the purse was filled by. When what the tenant is granted has changed since, the purse is asked
     /// anew before anything more is spent.
     fn note(self, app: &App) {
-        let Self { tenant, grip, of, kind, ends, .. } = self;
+        let Self { tenant, grip, of, kind, ends, given, .. } = self;
         grip.keep_up();
         let (seen, purse) = (grip.purse.left(), grip.purse);
-        app.till.loans.lock().insert(tenant, Loan { purse, of, kind, ends, seen, still: 0 });
+        app.till.loans.lock().insert(tenant, Loan { purse, of, kind, ends, given, seen, still: 0, looks: 0 });
     }
 
     /// Nothing stands in the way: everybody may spend, and what is spent is counted.
@@ -343,6 +367,7 @@ impl Group {
 
     /// Serves those who wait, in their order, from what was lent and what is left; the rest is in the purse.
     fn fill(mut self, app: &App, lent: i64, now: Ts) {
+        self.given = self.given.saturating_add(lent);
         let mut pot = lent.saturating_add(self.grip.purse.empty());
         let mut refused = None::<i64>;
         for (cost, reply) in std::mem::take(&mut self.waiting) {

@@ -17,6 +17,9 @@ pub struct Deed {
     pub of: Arc<[Bound]>,
     /// What.
     pub act: Act,
+    /// What the verify call spent of the meter and usage does not tell of yet, under a name that nothing else has. A
+    /// take tells of itself.
+    pub spent: Option<(Arc<str>, i64)>,
 }
 
 /// What is asked.

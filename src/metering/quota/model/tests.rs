@@ -40,7 +40,7 @@ fn of(quotas: &[(Per, i64, bool)]) -> Arc<[Bound]> {
 }
 
 fn take(of: &Arc<[Bound]>, amount: i64, key: &str) -> Deed {
-    Deed { of: Arc::clone(of), act: Act::Take { amount, key: key.into() } }
+    Deed { of: Arc::clone(of), act: Act::Take { amount, key: key.into() }, spent: None }
 }
 
 #[test]
@@ -103,7 +103,7 @@ proptest! {
     fn decisions_are_those_of_a_slow_bookkeeper(steps in steps(), limit in 0i64..60, hard: bool) {
         let of = of(&[(Per::Month, limit, hard)]);
         let (counter, resets_at) = (of[0].counter.clone(), of[0].counter.window.end());
-        let deed = |act: Act| Deed { of: Arc::clone(&of), act };
+        let deed = |act: Act| Deed { of: Arc::clone(&of), act, spent: None };
         let mut sheet = Sheet::default();
         let (mut book, mut out): (Vec<i64>, i64) = (Vec::new(), 0);
         let mut by_key: BTreeMap<u8, (i64, Outcome)> = BTreeMap::new();

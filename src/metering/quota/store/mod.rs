@@ -12,15 +12,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::{Value, json};
 
-use super::Counter;
 use super::model::sheet::{Act, Deed, Done, Reached, Sheet};
 use super::model::{Bound, Per, Quota, Window, crossed};
+use super::{Counter, ledger};
 use crate::db::Conn;
 use crate::db::schema::{quota_counters, quota_takes, quota_thresholds};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::TenantId;
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
+use crate::metering::ingest;
 
 /// Hours and days are kept so long after they began, for events that come late.
 const SHORT_KEPT: Duration = Duration::from_secs(62 * 86_400);
@@ -193,11 +194,13 @@ pub fn perform(
     let keys: Vec<_> = deeds.iter().filter_map(key).collect::<BTreeSet<_>>().into_iter().collect();
     let kept = takes::kept(conn, &keys, now)?;
     let mut sheet = Sheet { used: held.clone(), kept, ..Sheet::default() };
-    let done = deeds.iter().map(|deed| sheet.decide(deed, thresholds)).collect();
+    let done: Vec<Done> = deeds.iter().map(|deed| sheet.decide(deed, thresholds)).collect();
     let changed = sheet.used.iter().filter(|(counter, used)| held.get(*counter) != Some(used));
     write(conn, &changed.map(|(counter, used)| (counter.clone(), *used)).collect())?;
     takes::keep(conn, &sheet, now, keep_until)?;
     takes::raise(conn, &sheet.reached, now)?;
+    let usage = ledger::usage(deeds, &done, now)?;
+    ingest::insert_in(conn, &usage.iter().collect::<Vec<_>>())?;
     Ok(Performed { done, used: sheet.used })
 }
 
