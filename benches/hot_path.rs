@@ -1,5 +1,5 @@
-//! The calls that sit in front of every request of the application: `POST /v1/api-keys/verify` and
-//! `GET /v1/routes/{tenant}`, warm, beside a bare actix-web handler that parses and answers bodies of the
+//! The calls that sit in front of every request of the application: `POST /v1/api-keys/verify`, which takes from a
+//! hard quota, `POST /v1/entitlements/check` of a metered feature, and `GET /v1/routes/{tenant}`, warm, beside a bare actix-web handler that parses and answers bodies of the
 //! same size. Goal: 90 % of its requests per second, and a p99 of 1.5 times its own.
 #![expect(
     clippy::unwrap_used,
@@ -34,6 +34,7 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 #[derive(Clone, Serialize, Deserialize)]
 struct Answers {
     verification: Verification,
+    check: Check,
     route: Route,
 }
 
@@ -48,6 +49,31 @@ struct Verification {
     environment: Option<String>,
     scopes: Option<Vec<String>>,
     rate_limit: RateLimit,
+    overage: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Check {
+    tenant_id: String,
+    allowed: bool,
+    reason: String,
+    feature: String,
+    value: Metered,
+    source: String,
+    limit: u64,
+    used: u64,
+    remaining: u64,
+    resets_at: String,
+    overage: u64,
+    repeated: bool,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Metered {
+    meter: String,
+    limit: u64,
+    per: String,
+    overage: String,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -78,6 +104,19 @@ struct Asked {
     scopes: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct Question {
+    tenant: String,
+    feature: String,
+    #[serde(default)]
+    amount: u64,
+}
+
+async fn check(answers: web::Data<Answers>, asked: web::Json<Question>) -> HttpResponse {
+    std::hint::black_box((&asked.tenant, &asked.feature, asked.amount));
+    HttpResponse::Ok().json(&answers.check)
+}
+
 async fn verify(answers: web::Data<Answers>, asked: web::Json<Asked>) -> HttpResponse {
     std::hint::black_box((&asked.key, &asked.scopes));
     HttpResponse::Ok().json(&answers.verification)
@@ -102,6 +141,7 @@ fn main() {
             config
                 .app_data(answers.clone())
                 .route("/v1/api-keys/verify", web::post().to(verify))
+                .route("/v1/entitlements/check", web::post().to(check))
                 .route("/v1/routes/{tenant}", web::get().to(route));
         });
     }
@@ -134,19 +174,25 @@ fn main() {
 
 fn cases(program: &Program) -> (Vec<Case>, Floor) {
     let all = tenants::settle(program, 0, TENANTS);
-    let service = tenants::service_key(program, &["keys:verify", "routes:read"]);
+    let service = tenants::service_key(program, &["keys:verify", "entitlements:check", "routes:read"]);
     let mut http = Http::connect(program.address, Some(&service));
     let verify = |tenant: &tenants::Tenant| json!({ "key": tenant.key, "scopes": ["data:read"] });
+    let check = |tenant: &tenants::Tenant| json!({ "tenant": tenant.id, "feature": "credits", "amount": 3 });
+    let checked: Value = http.json("POST", "/v1/entitlements/check", Some(&check(&all[0])), 200);
+    assert_eq!(checked["allowed"], true, "{checked}");
     let verification: Value = http.json("POST", "/v1/api-keys/verify", Some(&verify(&all[0])), 200);
     assert_eq!(verification["valid"], true, "{verification}");
     let route = http.json("GET", &format!("/v1/routes/{}", all[0].id), None, 200);
     let answers: Answers =
-        serde_json::from_value(json!({ "verification": verification, "route": route })).unwrap();
+        serde_json::from_value(json!({ "verification": verification, "check": checked, "route": route }))
+            .unwrap();
     let floor = Floor::start(&answers);
     let mut of_floor = Http::connect(floor.address, None);
-    for (method, path, body) in
-        [("POST", "/v1/api-keys/verify", Some(verify(&all[0]))), ("GET", "/v1/routes/x", None)]
-    {
+    for (method, path, body) in [
+        ("POST", "/v1/api-keys/verify", Some(verify(&all[0]))),
+        ("POST", "/v1/entitlements/check", Some(check(&all[0]))),
+        ("GET", "/v1/routes/x", None),
+    ] {
         let theirs = of_floor.text(method, path, body.as_ref()).1;
         let path = path.replace("/x", &format!("/{}", all[0].id));
         let ours = http.text(method, &path, body.as_ref()).1;
@@ -155,6 +201,10 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
     let verifies = all
         .iter()
         .map(|tenant| encode("POST", "/v1/api-keys/verify", Some(&service), Some(&verify(tenant))))
+        .collect();
+    let checks = all
+        .iter()
+        .map(|tenant| encode("POST", "/v1/entitlements/check", Some(&service), Some(&check(tenant))))
         .collect();
     let routes = all
         .iter()
@@ -169,7 +219,7 @@ fn cases(program: &Program) -> (Vec<Case>, Floor) {
             bare: load(floor.address, floor.process()),
         }
     };
-    (vec![case("verify", verifies), case("route", routes)], floor)
+    (vec![case("verify", verifies), case("check", checks), case("route", routes)], floor)
 }
 
 fn compare(case: &Case, connections: usize, options: &Options) -> Value {

@@ -11,6 +11,23 @@ use super::http::Http;
 /// The operator key that it is started with.
 const OPERATOR_KEY: &str = "an-operator-key-for-the-benches-only-0123456789";
 
+/// No rate and no quota that the load can meet: what is measured is answering, not refusing.
+const PLANS: &str = r#"
+[meters.usage]
+aggregation = "sum"
+value = "value"
+group_by = ["model"]
+[plans.free]
+name = "Free"
+limits = { requests_per_s = 1_000_000, burst = 1_000_000 }
+[plans.free.features]
+projects = 3
+custom_domain = false
+api_calls = { meter = "api_calls", limit = 1_000_000_000_000, per = "year", overage = "deny" }
+usage = { meter = "usage", limit = 1_000_000_000_000, per = "month", overage = "allow" }
+credits = { meter = "credits", limit = 1_000_000_000, per = "year", overage = "deny" }
+"#;
+
 /// A running server; killed on drop.
 pub struct Program {
     child: Child,
@@ -33,14 +50,7 @@ impl Program {
 
     /// Starts it in this folder, with whatever is there.
     pub fn start_in(folder: tempfile::TempDir, settings: &[(&str, String)]) -> Self {
-        // No rate that the load can meet: what is measured is answering, not refusing.
-        std::fs::write(
-            folder.path().join("plans.toml"),
-            "[meters.usage]\naggregation = \"sum\"\nvalue = \"value\"\ngroup_by = [\"model\"]\n\
-             [plans.free]\nname = \"Free\"\nlimits = { requests_per_s = 1_000_000, burst = 1_000_000 }\n\
-             features = { usage = { meter = \"usage\", limit = 1_000_000_000_000, per = \"month\", overage = \"allow\" } }\n",
-        )
-        .unwrap();
+        std::fs::write(folder.path().join("plans.toml"), PLANS).unwrap();
         let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/notes/migrations");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
         command.arg("serve").current_dir(folder.path()).env_clear();

@@ -195,10 +195,19 @@ fn check_text(object: &Object, text: &str, at: &At<'_>, faults: &mut Vec<FieldEr
     }
 }
 
+/// A bound beyond 32 bits.
+fn large(bound: &impl ToString) -> Option<f64> {
+    bound.to_string().parse().ok()
+}
+
 fn check_number(object: &Object, number: f64, at: &At<'_>, faults: &mut Vec<FieldError>) {
     let bound = |value: &Option<utoipa::Number>| match value {
-        Some(utoipa::Number::Int(int)) => i32::try_from(*int).ok().map(f64::from),
-        Some(utoipa::Number::UInt(int)) => u32::try_from(*int).ok().map(f64::from),
+        Some(utoipa::Number::Int(int)) => {
+            i32::try_from(*int).map_or_else(|_| large(int), |int| Some(int.into()))
+        }
+        Some(utoipa::Number::UInt(int)) => {
+            u32::try_from(*int).map_or_else(|_| large(int), |int| Some(int.into()))
+        }
         Some(utoipa::Number::Float(float)) => Some(*float),
         None => None,
     };

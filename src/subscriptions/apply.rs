@@ -26,6 +26,7 @@ const LETTER_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_4
 pub struct Applied {
     /// The subscription as it is now.
     pub one: Subscription,
+    facts: Vec<&'static str>,
     tenant: State,
     access: Option<OperationId>,
 }
@@ -33,6 +34,9 @@ pub struct Applied {
 impl Applied {
     /// Makes memory and cluster follow. To be awaited after the commit.
     pub async fn carried_out(&self, app: &App) {
+        for fact in &self.facts {
+            metrics::counter!("tenantry_subscription_moves_total", "event" => *fact).increment(1);
+        }
         tenant_commands::carried_out(app, self.one.tenant, self.tenant, self.access).await;
         app.subscriptions_due.notify_one();
     }
@@ -100,7 +104,7 @@ pub fn apply_in(
     hand_over_in(conn, app, caller, now, Some(before), &one, &version)?;
     let access = serve_in(conn, caller, now, &one, tenant)?;
     let tenant = tenants::get_in(conn, &Handle::Id(one.tenant))?.state;
-    Ok(Applied { one, tenant, access })
+    Ok(Applied { one, facts: moved.facts, tenant, access })
 }
 
 /// Stops or lets go on the tenant as its subscription stands. What an operator stopped stays stopped.

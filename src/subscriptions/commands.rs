@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::apply::{Applied, apply_in, rules};
 use super::model::life::Moved;
-use super::model::{Rules, Standing, Subscription, moves};
+use super::model::{Rules, Standing, Subscription, moves, period};
 use super::store;
 use super::view::SubscriptionView;
 use crate::app::App;
@@ -183,6 +183,27 @@ pub async fn extend_trial(
     let subject = Whose::Of(handle).open(caller)?;
     turn(app, caller, subject, if_match, move |_, scene| {
         scene.one.clone().extend_trial(until, &scene.rules, scene.now)
+    })
+    .await
+}
+
+/// Lets the periods follow another time zone's calendar.
+///
+/// # Errors
+/// As [`change`]; [`Error::Invalid`] for a name that is none; as [`Subscription::in_zone`].
+pub async fn set_time_zone(
+    app: &App,
+    caller: &Caller,
+    handle: Handle,
+    name: String,
+    if_match: IfMatch,
+) -> Result<SubscriptionView> {
+    let subject = Whose::Of(handle).open(caller)?;
+    let zone = period::zone(&name)
+        .map_err(|_| Error::field("/time_zone", "must be a name of the tz database, as Europe/Berlin"))?;
+    turn(app, caller, subject, if_match, move |_, scene| {
+        let rules = Rules { zone: zone.clone(), ladder: scene.rules.ladder };
+        scene.one.clone().in_zone(&name, &rules, scene.now)
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! The subscriptions' endpoints.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, patch, post, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -23,6 +23,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(cancel_own)
         .service(resume_own)
         .service(get_one)
+        .service(patch_one)
         .service(change)
         .service(cancel)
         .service(resume)
@@ -107,6 +108,30 @@ async fn resume_own(app: web::Data<App>, caller: Caller, if_match: IfMatch) -> R
 #[get("/admin/v1/tenants/{tenant}/subscription")]
 async fn get_one(app: web::Data<App>, caller: Caller, tenant: web::Path<String>) -> Reply<HttpResponse> {
     Ok(shown(&queries::of(&app, &caller, Handle::parse(&tenant)).await?))
+}
+
+/// What to change of a subscription itself.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SubscriptionPatch {
+    /// By whose calendar its periods count, as a name of the tz database.
+    #[schema(min_length = 1, max_length = 64)]
+    time_zone: String,
+}
+
+/// Lets the periods of a tenant's subscription follow another time zone's calendar, from the end of the present
+/// one on.
+#[utoipa::path(tag = "subscriptions", params(("tenant", description = "Id or slug")), request_body = SubscriptionPatch, responses((status = 200, body = SubscriptionView)), security(("bearer" = [])))]
+#[patch("/admin/v1/tenants/{tenant}/subscription")]
+async fn patch_one(
+    app: web::Data<App>,
+    caller: Caller,
+    tenant: web::Path<String>,
+    if_match: IfMatch,
+    body: Body<SubscriptionPatch>,
+) -> Reply<HttpResponse> {
+    let handle = Handle::parse(&tenant);
+    Ok(shown(&commands::set_time_zone(&app, &caller, handle, body.value.time_zone, if_match).await?))
 }
 
 /// Puts a tenant on another plan, also one that is not public.

@@ -2,8 +2,8 @@
 //!
 //! [`model`] has the rules (pure), `store` the only SQL, [`commands`] what callers change, [`clockwork`] what time
 //! does; `apply` carries a move out in one transaction, whoever made it; `money` hands off to billing, `payments` hears
-//! from it. [`plans`] shows which tenants are on which
-//! edition, and moves them.
+//! from it. [`plans`] shows which tenants are on which edition, and moves them; [`overrides`] are what one tenant may
+//! beside its plan.
 mod adopt;
 mod apply;
 pub mod clockwork;

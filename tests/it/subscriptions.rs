@@ -2,6 +2,7 @@
 //! crash make of what is due; and what is refused.
 
 use serde_json::{Value, json};
+use tenantry::db::{Db, Options};
 
 use crate::on_each_engine;
 use crate::world::Scene;
@@ -235,6 +236,10 @@ on_each_engine! {
         until(&server, &format!("{leap}-03-30T12:00:00Z")).await;
         let rested = command(&operator, &format!("{path}/resume"), json!({})).await;
         assert_eq!(gist(&rested), ("active", "hidden", &*format!("{leap}-03-30T12:00:00Z"), &*format!("{leap}-04-30T11:00:00Z")));
+        let zone = json!({ "time_zone": "America/New_York" });
+        let elsewhere = operator.patch(&path, zone).await.expect(200);
+        assert_eq!((&elsewhere["time_zone"], &elsewhere["current_period_end"]), (&json!("America/New_York"), &rested["current_period_end"]));
+        assert_eq!(operator.patch(&path, json!({ "time_zone": "Mars/Base" })).await.pointers(), ["/time_zone"]);
         // What an operator stopped, a payment does not let go on.
         until(&server, &format!("{leap}-05-01T00:00:00Z")).await;
         command(&operator, &format!("{}/suspend", acme.admin()), json!({ "reason": "abuse" })).await;
@@ -254,6 +259,24 @@ on_each_engine! {
         let support = server.operator_as("viewer").await;
         assert_eq!(support.post(&format!("{path}/cancel"), json!({})).await.problem(403), "insufficient_role");
         assert_eq!(acme.program.post("/v1/tenant/subscription/cancel", json!({})).await.problem(403), "tenant_suspended");
+    }
+}
+
+on_each_engine! {
+    async fn a_tenant_of_a_store_from_before_gets_a_subscription_that_is_not_charged_for_the_past(scene) {
+        let (starting, _database) = scene.starting();
+        let mut server = sold(starting).start();
+        let acme = server.settle("Acme").await;
+        assert!(server.stop());
+        let settings = tenantry::config::load(&server.inputs()).unwrap().settings;
+        let db = Db::open(settings.store.url.expose(), &Options::default()).await.unwrap();
+        let id = acme.id.parse().unwrap();
+        db.write(move |conn| tenantry::subscriptions::remove_of_tenant_in(conn, id)).await.unwrap();
+        drop(db);
+        server.start();
+        let adopted = subscription(&server, &acme).await;
+        assert_eq!((&adopted["state"], &adopted["plan"], &adopted["trial_ends_at"]), (&json!("active"), &json!("basic"), &Value::Null));
+        assert!(invoices(&server, &acme, "open").await.is_empty());
     }
 }
 

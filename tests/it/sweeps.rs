@@ -35,6 +35,10 @@ const PUBLIC: [&str; 20] = [
     "POST /v1/signups/{signup_id}/verify",
 ];
 
+/// Paths without an id that may find nothing: the clock is there only in an installation that is under test; the
+/// bodies of an invoice and of a check name their tenant.
+const ABSENT: [&str; 3] = ["/admin/v1/clock", "/admin/v1/invoices", "/v1/entitlements/check"];
+
 /// One operation of the OpenAPI document.
 struct Route {
     method: String,
@@ -156,8 +160,7 @@ impl Route {
     fn check(&self, answer: &Answer, what: &str) {
         let name = self.name();
         assert!(answer.status < 500, "{name} with {what}: {answer:?}");
-        // There is a clock to move only in an installation that is under test.
-        if answer.status == 404 && !self.path.contains('{') && self.path != "/admin/v1/clock" {
+        if answer.status == 404 && !self.path.contains('{') && !ABSENT.contains(&self.path.as_str()) {
             panic!("{name} with {what}: {answer:?}");
         }
         assert!(
@@ -496,7 +499,7 @@ fn columns_of_the_code() -> Vec<String> {
             table = name.to_owned();
         } else if let Some(name) = line.strip_prefix("#[sql_name = \"") {
             renamed = Some(name.trim_end_matches("\"]").to_owned());
-        } else if let Some((name, _)) = line.split_once(" -> ") {
+        } else if let Some((name, _)) = line.split_once(" -> ").filter(|(name, _)| !name.contains("::")) {
             all.push(format!("{table}.{}", renamed.take().unwrap_or_else(|| name.to_owned())));
         }
     }

@@ -240,6 +240,20 @@ impl Subscription {
         Ok(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.trial_extended"], bill: None })
     }
 
+    /// By another calendar: the present period ends as it would have, and those after it count from there.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] `wrong_state` when it has ended.
+    pub fn in_zone(mut self, name: &str, rules: &Rules, now: Ts) -> Result<Moved> {
+        if self.state == Standing::Canceled {
+            return Err(wrong_state(&self, "given another time zone"));
+        }
+        name.clone_into(&mut self.time_zone);
+        self.anchor_at = self.period_end;
+        self.periods = 0;
+        Ok(Moved { one: self.armed(rules, now)?, facts: vec!["subscription.updated"], bill: None })
+    }
+
     /// Who collects tried, and could not: it is overdue from now on. `None` when it is no longer active, or nothing is
     /// unpaid.
     ///

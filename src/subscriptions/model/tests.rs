@@ -167,6 +167,7 @@ enum Deed {
     Unpause,
     Pay,
     Extend(i64),
+    Zone,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -181,6 +182,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Unpause),
         4 => Just(Deed::Pay),
         1 => (1i64..20).prop_map(Deed::Extend),
+        1 => Just(Deed::Zone),
     ]
 }
 
@@ -380,6 +382,7 @@ impl Slow {
                     }
                 }
             }
+            Deed::Zone if self.state != Standing::Canceled => (self.anchor, self.passed) = (self.end, 0),
             Deed::Extend(days) if self.state == Standing::Trialing => {
                 self.end = self.today + days;
                 (self.anchor, self.passed) = (self.end, 0);
@@ -463,6 +466,7 @@ impl Quick {
                 Some(moved) => Ok(moved),
                 None => return false,
             },
+            Deed::Zone => one.in_zone("UTC", &rules, now),
             Deed::Extend(days) => one.extend_trial(at(self.today + days), &rules, now),
         };
         moved.map(|moved| self.take(moved)).is_ok()
