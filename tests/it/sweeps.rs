@@ -229,6 +229,7 @@ impl Ids {
             "invitation_id" => self.invitation.clone(),
             "invoice_id" => self.invoice.clone(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
+            "projection" => "nothing".to_owned(),
             other => panic!("which id is {other}? Say so here."),
         }
     }
