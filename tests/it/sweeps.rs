@@ -79,6 +79,7 @@ impl Route {
             path if path.starts_with("/admin/v1/") => "operator",
             path if path.starts_with("/v1/me/") || path == "/v1/sessions/current" => "member",
             path if path.starts_with("/v1/tenant/sessions") => "member",
+            "/v1/usage/events" => "sender",
             "/v1/api-keys/verify" | "/v1/entitlements/check" | "/v1/routes/{tenant}" => "service",
             "/v1/me" => "member",
             "/v1/query" | "/v1/tenant" => "tenant",
@@ -229,6 +230,7 @@ impl Ids {
             "invitation_id" => self.invitation.clone(),
             "invoice_id" => self.invoice.clone(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
+            "projection" => "nothing".to_owned(),
             other => panic!("which id is {other}? Say so here."),
         }
     }
@@ -285,6 +287,7 @@ fn fits(kind: &str, is_for: &str) -> bool {
     match is_for {
         "operator" => matches!(kind, "operator" | "officer"),
         "tenant" => matches!(kind, "member" | "program"),
+        "sender" => matches!(kind, "member" | "program" | "service"),
         other => kind == other,
     }
 }
@@ -388,7 +391,7 @@ async fn callers(server: &Server) -> (Ids, impl Fn(&Route) -> Client) {
     let of = move |route: &Route| match route.is_for() {
         "operator" => operator.clone(),
         "officer" => officer.clone(),
-        "service" => service.clone(),
+        "service" | "sender" => service.clone(),
         "tenant" | "member" => acme.owner.clone(),
         _ => nobody.clone(),
     };

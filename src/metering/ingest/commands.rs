@@ -135,6 +135,9 @@ pub async fn take(
     Ok(Taken { data, accepted, duplicate, rejected })
 }
 
+/// When an event happened, and what it counts as: whether each adds up.
+type Counts = (Ts, Vec<(Counted, bool)>);
+
 /// What is looked up once for all events of a call.
 struct Desk<'a> {
     app: &'a App,
@@ -234,7 +237,7 @@ impl<'a> Desk<'a> {
         index: usize,
         whose: &Resident,
         event: &Event<'_>,
-    ) -> Result<std::result::Result<(Ts, Vec<(Counted, bool)>), Rejection>> {
+    ) -> Result<std::result::Result<Counts, Rejection>> {
         if matches!(whose.state, State::Deleting | State::Deleted) {
             return Ok(Err(Rejection::new("tenant_deleting", "the tenant is being deleted")));
         }
