@@ -1,7 +1,7 @@
 //! The command line: what an operator types, and what they read back.
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
-//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
+//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`invoice`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
 //!   [`subscription`], [`operation`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
@@ -16,6 +16,7 @@ mod doctor;
 pub mod failure;
 pub mod follow;
 pub mod health;
+pub mod invoice;
 pub mod keys;
 pub mod members;
 mod operation;
@@ -81,6 +82,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Doctor(args) => client_side(doctor::run(&args, inputs, out)),
         Command::Config(args) => config::run(&args, inputs, out),
         Command::Tenant(args) => client_side(tenant::run(args, inputs, out)),
+        Command::Invoice(args) => client_side(invoice::run(args, inputs, out)),
         Command::Plan(args) => client_side(plan::run(args, inputs, out)),
         Command::Projection(args) => client_side(projection::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),

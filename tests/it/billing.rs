@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::on_each_engine;
-use crate::world::server::{Client, Server, Starting};
+use crate::world::server::{Client, OPERATOR_KEY, Server, Starting};
 
 fn charge(tenant: &str, currency: &str, unit_price: i64) -> Value {
     let kind = if unit_price < 0 { "credit" } else { "usage" };
@@ -181,6 +181,38 @@ async fn an_invoice_prints_as_one_page_that_loads_nothing() {
     let json =
         acme.owner.send(acme.owner.request("GET", &own(&invoice)).header("accept", "application/json")).await;
     assert_eq!(json.expect(200)["total"], 2_468);
+}
+
+/// What a command of the program says, when it was done.
+fn said(server: &Server, args: &[&str]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.arg("invoice").args(args).env_clear().current_dir(server.data_dir());
+    command.env("TENANTRY_SERVER_URL", &server.url).env("TENANTRY_OPERATOR_KEY", OPERATOR_KEY);
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_and_settle_invoices_on_the_command_line() {
+    let server = Server::embedded();
+    server.create(json!({ "name": "Acme" })).await;
+    let operator = server.operator();
+    let (first, second) = (opened(&operator, "acme", 2_450).await, opened(&operator, "acme", 100).await);
+    let id = |invoice: &Value| invoice["id"].as_str().unwrap().to_owned();
+    let list = said(&server, &["list", "--tenant", "acme", "--state", "open"]);
+    for part in ["NUMBER", "49.00 EUR", "2.00 EUR", "Acme", first["number"].as_str().unwrap(), &id(&second)] {
+        assert!(list.contains(part), "no {part} in\n{list}");
+    }
+    let paid = said(&server, &["mark-paid", &id(&first), "--reference", "wire 7", "--paid-at", "2026-01-31"]);
+    for part in ["paid", "wire 7", "2026-01-31 00:00 UTC", "Calls & more", "49.00 EUR"] {
+        assert!(paid.contains(part), "no {part} in\n{paid}");
+    }
+    assert!(said(&server, &["void", &id(&second), "--reason", "A mistake"]).contains("A mistake"));
+    let all: Value = serde_json::from_str(&said(&server, &["list", "--json"])).unwrap();
+    let states: Vec<_> = all["data"].as_array().unwrap().iter().map(|one| one["state"].clone()).collect();
+    assert_eq!(states, ["void", "paid"]);
+    assert!(said(&server, &["list", "--state", "open"]).lines().count() == 1, "the heading alone");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::commands::{self, Taken};
 use super::model::event::{Attributes, Form, read, split};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
-use crate::http::Reply;
+use crate::http::{Raw, Reply};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 
@@ -96,10 +96,10 @@ async fn take(
     app: web::Data<App>,
     caller: Caller,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Raw,
 ) -> Reply<web::Json<Taken>> {
     caller.may(Verb::WriteUsage)?;
-    Ok(web::Json(answer(&app, &caller, &request, &body).await?))
+    Ok(web::Json(answer(&app, &caller, &request, &body.0).await?))
 }
 
 async fn answer(app: &App, caller: &Caller, request: &HttpRequest, body: &Bytes) -> Result<Taken> {

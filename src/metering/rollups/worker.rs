@@ -74,14 +74,18 @@ async fn advance(db: &Db, state: State, step: i64) -> Result<Step> {
 /// # Errors
 /// The store's.
 pub async fn build(db: &Db, step: i64) -> Result<bool> {
-    if advance(db, State::Building, step).await?.more {
-        return Ok(true);
+    let all = db.read(store::all).await?;
+    let is = |state| all.iter().any(|one| one.state == state);
+    if is(State::Building) {
+        if advance(db, State::Building, step).await?.more {
+            return Ok(true);
+        }
+        if db.write_held(store::swap).await? {
+            tracing::info!("usage roll-ups were built anew and answer now");
+            return Ok(true);
+        }
     }
-    if db.write_held(store::swap).await? {
-        tracing::info!("usage roll-ups were built anew and answer now");
-        return Ok(true);
-    }
-    db.write_held(store::sweep).await
+    if is(State::Dropped) { db.write_held(store::sweep).await } else { Ok(false) }
 }
 
 /// Begins to build the roll-ups anew, unless that is under way.
