@@ -82,7 +82,7 @@ policy! {
     /// Mark invoices paid or void, hand a tenant over to the billing provider.
     ManageInvoices: operators [OpAdmin], members [], key None, service None;
     /// List and read the invoices of one's own tenant.
-    ReadOwnInvoices: operators [], members [Owner Admin Billing], key Some(Scope::TenantRead), service None;
+    ReadOwnInvoices: operators [], members [Owner Admin Billing], key Some(Scope::TenantManage), service None;
     /// Read one's own tenant, its placement and its operations.
     ReadTenant: operators [], members [Owner Admin Developer Billing Viewer], key Some(Scope::TenantRead), service None;
     /// Change one's own tenant.

@@ -158,7 +158,7 @@ pub async fn run(args: PlanArgs, inputs: &Inputs, out: &Out) -> Outcome {
                 None => json!({ "all": true }),
             };
             let answer = api.create(&["admin", "v1", "plans", &plan, "move-tenants"], body).await?;
-            let operation = answer["operation"]["id"].as_str().map(ToOwned::to_owned);
+            let operation = answer.pointer("/operation/id").and_then(|id| id.as_str()).map(ToOwned::to_owned);
             if let (Some(id), true) = (&operation, wait) {
                 return finish(&api, out, id, |last| last).await;
             }

@@ -28,9 +28,11 @@ const MANY: usize = MOST / 2;
 /// Keys that one statement writes.
 const BATCH: usize = 1_000;
 
+type Waiting = Vec<(KeyId, Arc<HotKey>)>;
+
 /// The keys whose use is not written yet.
 pub struct Uses {
-    shards: Vec<Mutex<Vec<(KeyId, Arc<HotKey>)>>>,
+    shards: Vec<Mutex<Waiting>>,
     many: Notify,
 }
 

@@ -167,13 +167,15 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     .disable_signals()
     .run();
 
+    // Whoever learns the address may ask the process to end.
+    let asked_to_stop = stop_signal();
     // A key that the operator chose is known to the operator; printed, it would end in somebody's log.
     let news = first_key.as_ref().filter(|_| !given);
     ready::announce(&settings, bound, news.map(|key| key.expose_secret()))?;
     let handle = server.handle();
     let stopping = app.stopping.clone();
     let signals = tokio::spawn(async move {
-        stop_signal().await;
+        asked_to_stop.await;
         tracing::info!("stopping: no new connections, open requests are answered");
         stopping.cancel();
         handle.stop(true).await;
@@ -195,16 +197,20 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     served
 }
 
-async fn stop_signal() {
+/// Takes the signals from this call on, also before what it answers is awaited.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let both = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match both {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
     }
 }
 

@@ -53,7 +53,7 @@ on_each_engine! {
         assert_eq!(globex.owner.get(&own(&first)).await.problem(404), "not_found");
         assert_eq!(acme.owner.get("/v1/tenant/invoices/x").await.problem(404), "not_found");
         assert_eq!(acme.program.get(&own(&first)).await.problem(403), "insufficient_scope");
-        acme.key(&["tenant:read"]).await.get(&own(&first)).await.expect(200);
+        acme.key(&["tenant:manage"]).await.get(&own(&first)).await.expect(200);
         let list = acme.owner.get("/v1/tenant/invoices").await.expect(200);
         assert_eq!((list["data"].as_array().unwrap().len(), &list["data"][0]["id"]), (1, &first["id"]));
         let page = operator.get("/admin/v1/invoices?limit=1").await.expect(200);

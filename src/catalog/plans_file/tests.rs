@@ -210,11 +210,11 @@ features = { f = { meter = "e", limit = 1, per = "day", overage = "deny" } }
         [
             "plans.toml:2:15: meters.a.aggregation: `average` is not one of the allowed words; allowed are count, sum, max, unique or latest",
             "plans.toml:5:9: meters.b.value: means nothing to a meter that counts events; leave it out, or give another aggregation",
-            "plans.toml:6:1: meters.c.value: is missing, and the aggregation is sum; name the property of an event's data that holds the value",
+            "plans.toml:6:9: meters.c.value: is missing, and the aggregation is sum; name the property of an event's data that holds the value",
             "plans.toml:8:18: meters.c.group_by: names `x` twice; once is enough",
             "plans.toml:8:23: meters.c.group_by: is a whole number; give names of properties",
+            "plans.toml:9:9: meters.d.aggregation: is missing; give one of count, sum, max, unique, latest",
             "plans.toml:10:1: meters.d.valeu: unknown key; did you mean meters.d.value?",
-            "plans.toml:9:1: meters.d.aggregation: is missing; give one of count, sum, max, unique, latest",
             "plans.toml:16:28: plans.free.features.f.meter: has a limit, and `e` is a meter of max, which does not add up; name a meter of count or sum",
         ]
     );

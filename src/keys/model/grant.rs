@@ -93,7 +93,7 @@ mod tests {
             (TenantRole::Admin, vec!["tenant:manage"]),
             (
                 TenantRole::Developer,
-                vec!["members:manage", "usage:write", "events:read", "webhooks:manage", "tenant:manage"],
+                vec!["members:manage", "events:read", "webhooks:manage", "tenant:manage"],
             ),
         ] {
             let expected: Vec<_> =

@@ -20,7 +20,7 @@ impl Worker for Mover {
 
     fn run<'a>(&'a self, operation: &'a Operation, step: &'a str) -> Running<'a> {
         Box::pin(async move {
-            let plan = operation.input["plan"].as_str().unwrap_or_default();
+            let plan = operation.input.get("plan").and_then(|plan| plan.as_str()).unwrap_or_default();
             let is_last = operation.steps.last().is_some_and(|last| last.name == step);
             while self.batch(plan).await? > 0 {
                 if !is_last {

@@ -247,7 +247,7 @@ async fn story(db: Db, seed: u64, turns: usize) {
         }
     }
     assert_eq!(found(&db, &tenants).await, recount(&tenants, &facts), "seed {seed}, at the end");
-    let left = db.read(|conn| rollups::live_in(conn)).await.unwrap();
+    let left = db.read(rollups::live_in).await.unwrap();
     assert!(left.generation > 1, "it was built anew");
 }
 
