@@ -196,7 +196,7 @@ async fn reload(api: &Api, out: &Out, dry_run: bool) -> Outcome {
 
 fn price(it: &Plan) -> String {
     match &it.currency {
-        Some(currency) if it.price > 0 => format!("{} {currency} (minor units) a {}", it.price, it.interval),
+        Some(currency) if it.price > 0 => words::price(it.price, currency, &it.interval),
         _ => "free of charge".to_owned(),
     }
 }

@@ -121,7 +121,7 @@ pub async fn run(api: &Api, args: SubscriptionArgs, out: &Out) -> Outcome {
 fn described(it: Subscription, out: &Out) -> String {
     let moment = |at: &Option<String>| at.as_deref().map(words::moment);
     let price = match it.currency {
-        Some(currency) if it.price > 0 => format!("{} {currency} (minor units) a {}", it.price, it.interval),
+        Some(currency) if it.price > 0 => words::price(it.price, &currency, &it.interval),
         _ => "free of charge".to_owned(),
     };
     let period = format!(

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::billing::model::money::written;
+
 /// One line of text from outside: what would steer the terminal, or reorder what is read, is shown as its
 /// code. Names and reasons come from customers, so this is a matter of safety.
 #[must_use]
@@ -27,6 +29,13 @@ fn escaped(text: &str, keep_lines: bool) -> String {
         if steers(c) && !(keep_lines && c == '\n') { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
+}
+
+/// `49.00 EUR a month` for a price in minor units.
+#[must_use]
+pub fn price(minor: u64, currency: &str, interval: &str) -> String {
+    let amount = written(i64::try_from(minor).unwrap_or(i64::MAX), currency);
+    safe(&format!("{amount} a {interval}"))
 }
 
 /// `2026-11-23 07:43 UTC` for an RFC 3339 moment; other text stays as it is.

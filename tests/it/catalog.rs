@@ -183,7 +183,7 @@ fn says(server: &Server, line: &str, parts: &[&str]) {
 async fn plans_and_subscriptions_on_the_command_line() {
     let server = Starting::new().file("plans.toml", &plans(2)).set("PLANS__FILE", "plans.toml").start();
     server.settle("Acme").await;
-    says(&server, "plan list", &["free", "sold", "4900 EUR (minor units) a month"]);
+    says(&server, "plan list", &["free", "sold", "49.00 EUR a month"]);
     says(&server, "plan show free", &["Free (free), free of charge", "VERSION"]);
     says(&server, "config diff --running", &["no difference in 2 plans"]);
     server.write("plans.toml", &plans(3));
