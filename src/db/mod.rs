@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::r2d2::Pool;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use conn::Conn;
 use conn::{Manager, Mode, Place};
@@ -67,8 +67,10 @@ struct Inner {
     pool: Pool<Manager>,
     permits: Arc<Semaphore>,
     writer: Option<writer::Writer>,
-    /// A transaction that appended to the log was committed.
+    /// A transaction of this process that appended to the log was committed.
     appended: Notify,
+    /// The log has grown, here or on another replica.
+    news: watch::Sender<u64>,
 }
 
 impl Db {
@@ -90,12 +92,15 @@ impl Db {
                 .error_handler(Box::new(conn::LogErrors))
                 .build(Manager::new(place.clone()))
                 .map_err(|error| away(&error))?;
+            let news = watch::Sender::new(0);
             let writer = match place {
-                Place::Sqlite(_) => Some(writer::Writer::start(place.clone(), options.write_batch_max)?),
+                Place::Sqlite(_) => {
+                    Some(writer::Writer::start(place.clone(), options.write_batch_max, news.clone())?)
+                }
                 Place::Postgres(_) => None,
             };
             let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-            Ok(Self(Arc::new(Inner { place, pool, permits, writer, appended: Notify::new() })))
+            Ok(Self(Arc::new(Inner { place, pool, permits, writer, appended: Notify::new(), news })))
         })
         .await
     }
@@ -179,6 +184,7 @@ impl Db {
                 Ok((answer, appended)) => {
                     if appended {
                         self.0.appended.notify_one();
+                        self.heard();
                     }
                     return Ok(answer);
                 }
@@ -195,6 +201,19 @@ impl Db {
     /// on PostgreSQL: nobody else reads an embedded store.
     pub(crate) async fn appended(&self) {
         self.0.appended.notified().await;
+    }
+
+    /// Changes whenever the log has grown, as far as this process knows: after its own commits at once, after
+    /// those of other replicas when the notification channel tells of them. Whoever waits for it also looks by
+    /// the clock.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.0.news.subscribe()
+    }
+
+    /// The log has grown.
+    pub(crate) fn heard(&self) {
+        grown(&self.0.news);
     }
 
     /// How to reach PostgreSQL without diesel; `None` on SQLite.
@@ -232,6 +251,10 @@ impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Db({:?})", self.engine())
     }
+}
+
+fn grown(news: &watch::Sender<u64>) {
+    news.send_modify(|count| *count = count.wrapping_add(1));
 }
 
 fn away(cause: &dyn std::fmt::Display) -> Error {

@@ -706,3 +706,19 @@ diesel::allow_tables_to_appear_in_same_query!(
     catalogues,
     subscriptions
 );
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    followers (name) {
+        name -> Text,
+        txid -> BigInt,
+        seq -> BigInt,
+        paused_at -> Nullable<SqlTs>,
+        fence -> BigInt,
+        lease_owner -> Nullable<SqlId>,
+        lease_until -> Nullable<SqlTs>,
+        updated_at -> SqlTs,
+    }
+}

@@ -5,9 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::conn::{Conn, Mode, Place};
+use super::{grown, news};
 use crate::kernel::error::{Error, Result};
 
 trait Job: Send {
@@ -64,12 +65,13 @@ fn in_savepoint<T>(conn: &mut Conn, work: &impl Fn(&mut Conn) -> Result<T>) -> R
 pub(super) struct Writer(Sender<Box<dyn Job>>);
 
 impl Writer {
-    pub(super) fn start(place: Place, batch_max: usize) -> Result<Self> {
+    /// `grows` is told after each commit that appended to the log.
+    pub(super) fn start(place: Place, batch_max: usize, grows: watch::Sender<u64>) -> Result<Self> {
         let (sender, receiver) = channel::<Box<dyn Job>>();
         let conn = place.connect_writer().map_err(Error::internal)?;
         std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || serve(&place, conn, &receiver, batch_max.max(1)))
+            .spawn(move || serve(&place, conn, &receiver, batch_max.max(1), &grows))
             .map_err(Error::internal)?;
         Ok(Self(sender))
     }
@@ -86,9 +88,16 @@ impl Writer {
     }
 }
 
-fn serve(place: &Place, mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, batch_max: usize) {
+fn serve(
+    place: &Place,
+    mut conn: Conn,
+    jobs: &Receiver<Box<dyn Job>>,
+    batch_max: usize,
+    grows: &watch::Sender<u64>,
+) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
+        news::taken();
         let committed = one_batch(&mut conn, &mut batch, jobs, batch_max);
         if let Err(cause) = &committed {
             tracing::error!(error = %cause, "a batch of writes was not committed");
@@ -97,8 +106,12 @@ fn serve(place: &Place, mut conn: Conn, jobs: &Receiver<Box<dyn Job>>, batch_max
                 Err(error) => tracing::error!(error = %error, "the store cannot be opened again"),
             }
         }
+        let appended = news::taken() && committed.is_ok();
         for job in batch {
             job.finish(committed.clone());
+        }
+        if appended {
+            grown(grows);
         }
     }
 }

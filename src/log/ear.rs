@@ -81,7 +81,7 @@ async fn session(
     let connecting = config.connect(tls::maker(tls)?);
     let (client, mut connection) = tokio::time::timeout(PATIENCE, connecting).await??;
     let me = Arc::new(AtomicI32::new(0));
-    let (own, told) = (Arc::clone(&me), Arc::clone(heard));
+    let (own, told, store) = (Arc::clone(&me), Arc::clone(heard), db.clone());
     let mut driven = Driven(tokio::spawn(async move {
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
         while let Some(Ok(message)) = messages.next().await {
@@ -90,6 +90,7 @@ async fn session(
                 && word.process_id() != own.load(Ordering::Relaxed)
             {
                 told.notify_one();
+                store.heard();
             }
         }
     }));

@@ -5,10 +5,18 @@
 //! the event of a slower transaction. Each event therefore carries its transaction's number (`txid`), by
 //! which followers know what is settled.
 
+pub mod catalogue;
+pub mod cloud;
 pub mod ear;
 mod follow;
+pub mod follower;
 pub mod memory;
+mod place;
+mod read;
 mod table;
+
+pub use place::{NoPlace, Place};
+pub use read::{Entry, end_in, settled_in};
 
 use std::borrow::Cow;
 

@@ -32,8 +32,13 @@ const CAPABILITIES: &[&str] = &[
     "entitlements",
     "identity",
     "keys",
+    "directory",
+    "audit",
+    "webhooks",
+    "broker",
     "onboarding",
     "operations",
+    "feeds",
 ];
 
 /// What all handlers and workers share: it knows all, and may be known from the capabilities up.

@@ -12,7 +12,7 @@ pub mod model;
 mod store;
 pub mod worker;
 
-pub use model::{Cell, Place, Raw, Sum, Tally, hour_of};
+pub use model::{Cell, Raw, Sum, Tally, hour_of};
 pub use store::{
     Generation, live as live_in, remove_of_tenant as remove_of_tenant_in, sums as sums_in, tail as tail_in,
     total as total_in, uniques as uniques_in,

@@ -6,19 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::TenantId;
+use crate::log::Place;
 use crate::metering::counted::{self, Mark};
 
 /// An hour in microseconds.
 pub const HOUR: i64 = 3_600_000_000;
-
-/// How far the events were followed: by transaction, then by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
-    /// The transaction's number; 0 on SQLite.
-    pub txid: i64,
-    /// The event's number.
-    pub seq: i64,
-}
 
 /// An event as it is stored.
 #[derive(Debug, Clone)]

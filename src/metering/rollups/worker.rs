@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::model::{Place, Tally};
+use super::model::Tally;
 use super::store::{self, State};
 use crate::app::App;
 use crate::db::Db;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
+use crate::log::Place;
 
 /// Events that one step takes.
 pub const STEP: i64 = 5_000;

@@ -7,7 +7,7 @@ use crate::db::schema::{usage_generations, usage_rollups, usage_uniques};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
-use crate::metering::rollups::model::Place;
+use crate::log::Place;
 use crate::words;
 
 /// Tenants whose rows of a dropped generation go at once.

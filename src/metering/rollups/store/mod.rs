@@ -10,14 +10,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::{Value, json};
 
-use super::model::{Cell, HOUR, Place, Raw, Tally, hour_of};
+use super::model::{Cell, HOUR, Raw, Tally, hour_of};
 use crate::db::Conn;
 use crate::db::schema::{usage_events, usage_generations, usage_rollups, usage_uniques};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::TenantId;
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
-use crate::log;
+use crate::log::{self, Place};
 
 #[derive(QueryableByName)]
 struct Row {

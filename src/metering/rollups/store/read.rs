@@ -10,8 +10,9 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::sql::SqlId;
+use crate::log::Place;
 use crate::metering::counted::Mark;
-use crate::metering::rollups::model::{Cell, Place, Raw, Sum};
+use crate::metering::rollups::model::{Cell, Raw, Sum};
 
 type Found = (String, Ts, String, i64, i64, i64, Ts, i64, i64);
 

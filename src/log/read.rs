@@ -1,0 +1,151 @@
+//! Reading the log in its order, as far as it is settled.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+
+use super::{Place, horizon_in};
+use crate::db::Conn;
+use crate::kernel::clock::Ts;
+use crate::kernel::error::Result;
+use crate::kernel::id::{EventId, TenantId};
+use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
+
+/// An event of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// Its id.
+    pub id: EventId,
+    /// What happened.
+    pub kind: String,
+    /// The version of its data's shape.
+    pub version: i32,
+    /// Whose fact it is; `None` for the operator's own.
+    pub tenant: Option<TenantId>,
+    /// What kind of caller did it.
+    pub actor_kind: String,
+    /// Who did it.
+    pub actor_id: String,
+    /// From where.
+    pub address: Option<String>,
+    /// By which request.
+    pub request_id: Option<String>,
+    /// When.
+    pub at: Ts,
+    /// The fact's own data.
+    pub data: serde_json::Value,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    txid: i64,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = SqlId)]
+    id: EventId,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Integer)]
+    version: i32,
+    #[diesel(sql_type = Nullable<SqlId>)]
+    tenant_id: Option<TenantId>,
+    #[diesel(sql_type = Text)]
+    actor_kind: String,
+    #[diesel(sql_type = Text)]
+    actor_id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    address: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    request_id: Option<String>,
+    #[diesel(sql_type = SqlTs)]
+    at: Ts,
+    #[diesel(sql_type = SqlJson)]
+    data: Json,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
+            place: Place { txid: row.txid, seq: row.seq },
+            id: row.id,
+            kind: row.kind,
+            version: row.version,
+            tenant: row.tenant_id,
+            actor_kind: row.actor_kind,
+            actor_id: row.actor_id,
+            address: row.address,
+            request_id: row.request_id,
+            at: row.at,
+            data: row.data.0,
+        }
+    }
+}
+
+const COLUMNS: &str = "txid, seq, id, type AS kind, version, tenant_id, actor_kind, actor_id, address, \
+                       request_id, at, data";
+
+/// The next events after `from`, in their order, of transactions that are settled; up to `until`, where that
+/// is given. No event will ever come to stand before those that this answered.
+///
+/// # Errors
+/// The store's.
+pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Entry>> {
+    let until = until.unwrap_or(Place::END);
+    let rows: Vec<Row> = match conn {
+        Conn::Sqlite(c) => diesel::sql_query(format!(
+            "SELECT {COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        ))
+        .bind::<BigInt, _>(from.seq)
+        .bind::<BigInt, _>(until.seq)
+        .bind::<BigInt, _>(limit)
+        .load(c)?,
+        Conn::Postgres(c) => {
+            // Whatever this snapshot's transactions are done with, it sees.
+            let horizon = horizon_in(c)?;
+            diesel::sql_query(format!(
+                "SELECT {COLUMNS} FROM events WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
+                 AND txid < $5 ORDER BY txid, seq LIMIT $6"
+            ))
+            .bind::<BigInt, _>(from.txid)
+            .bind::<BigInt, _>(from.seq)
+            .bind::<BigInt, _>(until.txid)
+            .bind::<BigInt, _>(until.seq)
+            .bind::<BigInt, _>(horizon)
+            .bind::<BigInt, _>(limit)
+            .load(c)?
+        }
+    };
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+#[derive(QueryableByName)]
+struct At {
+    #[diesel(sql_type = BigInt)]
+    txid: i64,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+}
+
+/// The place of the last event that is settled; before all events when there is none.
+///
+/// # Errors
+/// The store's.
+pub fn end_in(conn: &mut Conn) -> Result<Place> {
+    let last: Option<At> = match conn {
+        Conn::Sqlite(c) => {
+            diesel::sql_query("SELECT 0 AS txid, seq FROM events ORDER BY seq DESC LIMIT 1").get_result(c)
+        }
+        Conn::Postgres(c) => {
+            let horizon = horizon_in(c)?;
+            diesel::sql_query(
+                "SELECT txid, seq FROM events WHERE txid < $1 ORDER BY txid DESC, seq DESC LIMIT 1",
+            )
+            .bind::<BigInt, _>(horizon)
+            .get_result(c)
+        }
+    }
+    .optional()?;
+    Ok(last.map_or_else(Place::default, |at| Place { txid: at.txid, seq: at.seq }))
+}
