@@ -5,6 +5,7 @@
 pub mod app;
 pub mod auth;
 pub mod billing;
+pub mod broker;
 pub mod catalog;
 pub mod cli;
 pub mod config;

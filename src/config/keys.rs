@@ -69,6 +69,12 @@ pub enum Kind {
     Secret,
     /// Whole numbers of per cent.
     Percents,
+    /// Servers of NATS.
+    NatsUrl,
+    /// A name on a broker: letters, digits, - and _.
+    Token,
+    /// Names on a broker with dots between them.
+    Subject,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -160,6 +166,18 @@ pub const KEYS: &[KeySpec] = &[
     int("metering.max_late_s", 0, 31_536_000),
     int("metering.max_future_s", 0, 86_400),
     int("metering.retain_raw_s", 60, 315_360_000),
+    int("broker.lease_s", 1, 3_600),
+    key("broker.nats.url", Kind::NatsUrl),
+    key("broker.nats.user", Kind::Word),
+    key("broker.nats.password", Kind::Secret),
+    key("broker.nats.credentials", Kind::Secret),
+    key("broker.nats.tls", Kind::Bool),
+    key("broker.nats.ca_file", Kind::Path),
+    key("broker.nats.stream", Kind::Token),
+    key("broker.nats.subject_prefix", Kind::Subject),
+    int("broker.nats.replicas", 1, 5),
+    int("broker.nats.max_age_s", 0, 315_360_000),
+    int("broker.nats.duplicate_window_s", 1, 604_800),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -232,6 +250,9 @@ impl Kind {
             Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
+            Self::NatsUrl => "nats://host:4222 or tls://host:4222, several with commas between them".to_owned(),
+            Self::Token => "a name made of letters, digits, - and _".to_owned(),
+            Self::Subject => "names made of letters, digits, - and _, with dots between them".to_owned(),
         }
     }
 
@@ -261,6 +282,11 @@ impl Kind {
                 Err(Fault::new(detail, "give a numeric address and a port, for instance 127.0.0.1:8080"))
             }
             (Self::HttpUrl, Raw::Text(text)) => url::check_http(text),
+            (Self::NatsUrl, Raw::Text(text)) => url::check_nats(text),
+            (Self::Token, Raw::Text(text)) if !is_token(text) => refuse(format!("`{text}` is no such name")),
+            (Self::Subject, Raw::Text(text)) if !text.split('.').all(is_token) => {
+                refuse(format!("`{text}` cannot begin a subject"))
+            }
             (Self::StoreUrl | Self::ClusterUrl, Raw::Text(text)) => url::DatabaseUrl::parse(text).map(|_| ()),
             (Self::SmtpUrl, Raw::Text(text)) => url::SmtpUrl::parse(text).map(|_| ()),
             (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
@@ -306,6 +332,10 @@ impl Kind {
 #[must_use]
 pub fn percent(text: &str) -> Option<u16> {
     text.parse().ok().filter(|percent| (1..=1_000).contains(percent))
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn is_slug(text: &str) -> bool {

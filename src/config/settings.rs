@@ -61,6 +61,8 @@ pub struct Settings {
     pub metering: Metering,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
+    /// Where what happens is published.
+    pub broker: Broker,
     /// The log.
     pub log: Log,
 }
@@ -375,6 +377,58 @@ pub struct Throttle {
     pub tries_per_account: u32,
     /// Signups from one address.
     pub signups_per_address: u32,
+}
+
+/// Where what happens is published.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// How long a replica publishes without a sign of life, a second to an hour.
+    #[serde(rename = "lease_s", deserialize_with = "seconds")]
+    pub lease: Duration,
+    /// The stream of NATS JetStream.
+    pub nats: Nats,
+}
+
+/// The stream of NATS JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Its servers, with commas between them; `None` publishes nowhere.
+    pub url: Option<String>,
+    /// Who signs in.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// With what.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// The text of a credentials file (a JWT and the seed of its key).
+    #[serde(default)]
+    pub credentials: Option<SecretString>,
+    /// Whether a server without TLS is refused.
+    pub tls: bool,
+    /// The authorities that are believed, in PEM; `None` is the machine's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The stream's name.
+    pub stream: String,
+    /// What subjects begin with.
+    pub subject_prefix: String,
+    /// Servers that keep the stream, 1 to 5.
+    pub replicas: usize,
+    /// How long the stream keeps a message, 0 for ever, up to ten years.
+    #[serde(rename = "max_age_s", deserialize_with = "seconds")]
+    pub max_age: Duration,
+    /// How long the stream knows a message that is sent again, a second to a week.
+    #[serde(rename = "duplicate_window_s", deserialize_with = "seconds")]
+    pub duplicate_window: Duration,
+}
+
+impl Nats {
+    /// The servers, one by one.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.url.iter().flat_map(|all| all.split(',')).map(str::trim)
+    }
 }
 
 /// Members of tenants.

@@ -10,6 +10,7 @@ pub mod cloud;
 pub mod ear;
 mod follow;
 pub mod follower;
+pub mod lease;
 pub mod memory;
 mod place;
 mod read;

@@ -334,6 +334,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
+    crate::broker::start(app, tasks);
     tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(till::serve(app.clone()));

@@ -12,6 +12,7 @@
 mod attacks;
 mod billing;
 mod bounds;
+mod broker;
 mod catalog;
 mod cluster;
 mod coherence;
@@ -22,6 +23,7 @@ mod door;
 mod entitlements;
 mod factors;
 mod failures;
+mod fastapi;
 mod houses;
 mod http;
 mod invitations;

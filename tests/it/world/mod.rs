@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod mail;
+pub mod nats;
 pub mod postgres;
 pub mod proxy;
 pub mod server;
