@@ -48,4 +48,5 @@ mod tls;
 mod tokens;
 mod tour;
 mod verification;
+mod webhooks;
 mod world;
