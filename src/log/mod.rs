@@ -16,7 +16,7 @@ mod read;
 mod table;
 
 pub use place::{NoPlace, Place};
-pub use read::{Entry, end_in, settled_in};
+pub use read::{Entry, end_in, settled_in, settled_rows_in};
 
 use std::borrow::Cow;
 

@@ -86,16 +86,26 @@ impl From<Row> for Entry {
 const COLUMNS: &str = "txid, seq, id, type AS kind, version, tenant_id, actor_kind, actor_id, address, \
                        request_id, at, data";
 
-/// The next events after `from`, in their order, of transactions that are settled; up to `until`, where that
-/// is given. No event will ever come to stand before those that this answered.
+/// The next rows after `from`, in their order, of transactions that are settled; up to `until`, where that is
+/// given. No row will ever come to stand before those that this answered. `table` has `txid` and `seq`, as the
+/// log has.
 ///
 /// # Errors
 /// The store's.
-pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Entry>> {
+pub fn settled_rows_in<R>(
+    conn: &mut Conn,
+    (columns, table): (&str, &str),
+    from: Place,
+    until: Option<Place>,
+    limit: i64,
+) -> Result<Vec<R>>
+where
+    R: QueryableByName<diesel::sqlite::Sqlite> + QueryableByName<diesel::pg::Pg> + 'static,
+{
     let until = until.unwrap_or(Place::END);
-    let rows: Vec<Row> = match conn {
+    let rows = match conn {
         Conn::Sqlite(c) => diesel::sql_query(format!(
-            "SELECT {COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+            "SELECT {columns} FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         ))
         .bind::<BigInt, _>(from.seq)
         .bind::<BigInt, _>(until.seq)
@@ -105,7 +115,7 @@ pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64
             // Whatever this snapshot's transactions are done with, it sees.
             let horizon = horizon_in(c)?;
             diesel::sql_query(format!(
-                "SELECT {COLUMNS} FROM events WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
+                "SELECT {columns} FROM {table} WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
                  AND txid < $5 ORDER BY txid, seq LIMIT $6"
             ))
             .bind::<BigInt, _>(from.txid)
@@ -117,6 +127,15 @@ pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64
             .load(c)?
         }
     };
+    Ok(rows)
+}
+
+/// The next events of the log after `from`, as [`settled_rows_in`].
+///
+/// # Errors
+/// The store's.
+pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = settled_rows_in(conn, (COLUMNS, "events"), from, until, limit)?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
