@@ -38,6 +38,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::TenantConnections;
 use crate::placement::router::{self, Router};
 use crate::tenants::{Handle, State, Tenant};
+use crate::webhooks::Outbox;
 use crate::work;
 use crate::work::failpoint;
 use crate::work::runner::Wake;
@@ -96,6 +97,8 @@ pub struct Parts {
     pub intake: Intake,
     /// The catalogue's meters, by the events that they take.
     pub known_meters: Known,
+    /// What wakes the sender of webhooks.
+    pub webhooks: Outbox,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.

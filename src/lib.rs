@@ -25,4 +25,5 @@ pub mod server;
 pub mod subscriptions;
 pub mod telemetry;
 pub mod tenants;
+pub mod webhooks;
 pub mod work;

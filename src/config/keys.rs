@@ -75,6 +75,8 @@ pub enum Kind {
     Token,
     /// Names on a broker with dots between them.
     Subject,
+    /// Whole numbers of seconds, at least one.
+    Delays,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -178,6 +180,23 @@ pub const KEYS: &[KeySpec] = &[
     int("broker.nats.replicas", 1, 5),
     int("broker.nats.max_age_s", 0, 315_360_000),
     int("broker.nats.duplicate_window_s", 1, 604_800),
+    int("webhooks.max_endpoints_per_tenant", 0, 10_000),
+    key("webhooks.allow_http", Kind::Bool),
+    key("webhooks.allow_private", Kind::Networks),
+    int("webhooks.timeout_s", 1, 120),
+    int("webhooks.lease_s", 1, 3_600),
+    int("webhooks.concurrency", 1, 1_024),
+    int("webhooks.max_in_flight_per_endpoint", 1, 1_024),
+    int("webhooks.max_in_flight_per_tenant", 1, 1_024),
+    key("webhooks.retry_schedule_s", Kind::Delays),
+    int("webhooks.retry_jitter_percent", 0, 100),
+    int("webhooks.retry_after_max_s", 0, 86_400),
+    int("webhooks.breaker_failures", 1, 1_000),
+    int("webhooks.breaker_initial_ms", 1, 3_600_000),
+    int("webhooks.breaker_max_s", 1, 86_400),
+    int("webhooks.disable_after_s", 1, 31_536_000),
+    int("webhooks.secret_overlap_s", 0, 2_592_000),
+    int("webhooks.retain_s", 60, 315_360_000),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -222,7 +241,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents | Self::Delays)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -248,6 +267,7 @@ impl Kind {
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
             Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
+            Self::Delays => "a list of 1 to 50 whole numbers of seconds, each up to 2_592_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
             Self::NatsUrl => "nats://host:4222 or tls://host:4222, several with commas between them".to_owned(),
@@ -307,6 +327,11 @@ impl Kind {
                 Some(text) => refuse(format!("`{text}` is no per cent")),
                 None => Ok(()),
             },
+            (Self::Delays, Raw::List(all)) => match all.iter().find(|text| delay(text).is_none()) {
+                Some(text) => refuse(format!("`{text}` is no such number")),
+                None if all.is_empty() || all.len() > 50 => refuse("is of the wrong length".to_owned()),
+                None => Ok(()),
+            },
             (Self::Networks, Raw::List(all)) => {
                 match all.iter().find(|text| text.parse::<ipnet::IpNet>().is_err()) {
                     Some(text) => refuse(format!("`{text}` is no network")),
@@ -336,6 +361,10 @@ pub fn percent(text: &str) -> Option<u16> {
 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+/// Reads a whole number of seconds, up to 30 days.
+#[must_use]
+pub fn delay(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|seconds| *seconds <= 2_592_000)
 }
 
 fn is_slug(text: &str) -> bool {

@@ -85,6 +85,10 @@ fn property(kind: Kind) -> Map<String, Value> {
         Kind::Percents => {
             json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1_000}})
         }
+        Kind::Delays => json!({
+            "type": "array", "minItems": 1, "maxItems": 50,
+            "items": {"type": "integer", "minimum": 0, "maximum": 2_592_000}
+        }),
         Kind::Slugs => json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+$"}}),
     };
     match out {

@@ -291,6 +291,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         purses: Purses::default(),
         till: Till::default(),
         intake: Intake::default(),
+        webhooks: Default::default(),
         known_meters: Default::default(),
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
@@ -341,6 +342,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     tasks.spawn(intake::serve(app.clone()));
     tasks.spawn(rollups::keep(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
+    crate::webhooks::start(app, tasks);
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
@@ -349,9 +351,8 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         app.stopping.clone(),
     ));
     tasks.spawn(signing::commands::serve(app.clone(), app.stopping.clone()));
-    let tidy = app.clone();
+    let (tidy, janitor) = (app.clone(), app.clone());
     tasks.spawn(async move { tidy.connections.keep_tidy(tidy.stopping.clone()).await });
-    let janitor = app.clone();
     tasks.spawn(async move {
         while janitor.stopping.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_some() {
             let now = janitor.clock.now();

@@ -7,7 +7,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::{clock, system};
 use crate::{
     billing, catalog, entitlements, identity, keys, metering, onboarding, operations, placement,
-    subscriptions, tenants,
+    subscriptions, tenants, webhooks,
 };
 
 /// The documented endpoints.
@@ -30,6 +30,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(operations::http::routes)
         .configure(metering::usage::http::routes)
         .configure(metering::rollups::http::routes)
+        .configure(webhooks::http::routes)
         .configure(clock::routes)
         .configure(system::routes);
 }

@@ -50,4 +50,5 @@ mod tls;
 mod tokens;
 mod tour;
 mod verification;
+mod webhooks;
 mod world;
