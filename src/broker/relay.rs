@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::nats::{Failure, Stream};
 use super::NAME;
+use super::nats::{Failure, Stream};
 use crate::app::App;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::ReplicaId;

@@ -270,7 +270,9 @@ impl Kind {
             Self::Delays => "a list of 1 to 50 whole numbers of seconds, each up to 2_592_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
-            Self::NatsUrl => "nats://host:4222 or tls://host:4222, several with commas between them".to_owned(),
+            Self::NatsUrl => {
+                "nats://host:4222 or tls://host:4222, several with commas between them".to_owned()
+            }
             Self::Token => "a name made of letters, digits, - and _".to_owned(),
             Self::Subject => "names made of letters, digits, - and _, with dots between them".to_owned(),
         }
@@ -361,6 +363,8 @@ pub fn percent(text: &str) -> Option<u16> {
 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
 /// Reads a whole number of seconds, up to 30 days.
 #[must_use]
 pub fn delay(text: &str) -> Option<u32> {

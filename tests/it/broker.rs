@@ -22,7 +22,9 @@ fn publishing(starting: Starting, nats: &Nats) -> Starting {
 /// The server's control store, looked at from outside.
 async fn store(server: &Server) -> Db {
     let settings = tenantry::config::gather(&server.inputs()).loaded.unwrap().settings;
-    Db::open(settings.store.url.expose(), &Options { max_connections: 2, ..Options::default() }).await.unwrap()
+    Db::open(settings.store.url.expose(), &Options { max_connections: 2, ..Options::default() })
+        .await
+        .unwrap()
 }
 
 async fn the_log(db: &Db) -> Vec<Entry> {
@@ -49,7 +51,12 @@ async fn all_is_told(nats: &Nats, db: &Db) -> (Vec<Told>, Vec<Entry>) {
 
 /// Renames tenants again and again, some at once, until told to stop; how often it was answered with success.
 /// What a server that dies or sleeps does not answer is asked no more.
-async fn bustle(servers: Vec<String>, operator: crate::world::server::Client, tenants: Vec<String>, stop: Arc<AtomicBool>) -> usize {
+async fn bustle(
+    servers: Vec<String>,
+    operator: crate::world::server::Client,
+    tenants: Vec<String>,
+    stop: Arc<AtomicBool>,
+) -> usize {
     let mut asked = Vec::new();
     for (at, tenant) in tenants.into_iter().enumerate() {
         for (side, url) in servers.iter().enumerate() {
@@ -219,12 +226,17 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes() {
             None
         })
         .await;
-        let awake: Vec<String> =
-            servers.iter().enumerate().filter(|(at, _)| *at != leader).map(|(_, one)| one.url.clone()).collect();
+        let awake: Vec<String> = servers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != leader)
+            .map(|(_, one)| one.url.clone())
+            .collect();
         let stop = Arc::new(AtomicBool::new(false));
         let load = tokio::spawn(bustle(awake, servers[0].operator(), tenants.clone(), Arc::clone(&stop)));
         let before = place(&db).await;
-        eventually("some of it to be published", || async { (place(&db).await > before).then_some(()) }).await;
+        eventually("some of it to be published", || async { (place(&db).await > before).then_some(()) })
+            .await;
         signal(&servers[leader], "-STOP");
         let frozen = Instant::now();
         // Whatever it had read or half sent when it froze is not waited for.
@@ -240,7 +252,8 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes() {
         .await;
         // A lease of a second; the rest is for a machine at work.
         assert!(frozen.elapsed() < Duration::from_secs(20), "it took {:?}", frozen.elapsed());
-        eventually("what happens to be published", || async { (place(&db).await > then).then_some(()) }).await;
+        eventually("what happens to be published", || async { (place(&db).await > then).then_some(()) })
+            .await;
         signal(&servers[leader], "-CONT");
         eventually("the one that slept to know that it is not the one", || async {
             (figure(&servers[leader], "tenantry_broker_leader ").await == Some(0.0)).then_some(())
@@ -295,7 +308,8 @@ async fn what_signs_in_is_said_apart_and_never_shown() {
         .set("BROKER__NATS__PASSWORD", "file:secret")
         .start();
     let db = store(&server).await;
-    eventually("something to be published", || async { (place(&db).await > Place::default()).then_some(()) }).await;
+    eventually("something to be published", || async { (place(&db).await > Place::default()).then_some(()) })
+        .await;
     assert!(!server.log().contains("a-password-of-nats"));
     let shown: Value = server.operator().get("/admin/v1/config").await.expect(200);
     assert!(!shown.to_string().contains("a-password-of-nats"));
