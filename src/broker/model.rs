@@ -58,7 +58,8 @@ mod tests {
         for fit in [">", "acme.>", "*.>", "acme.tenantry.>", "*.tenantry.>", "acme.*.>"] {
             assert!(covered(fit), "{fit}");
         }
-        for unfit in ["acme.tenantry", "acme.tenantry.*", "acme.tenantry.x.>", "other.>", "*", "acme.*.*", ""] {
+        for unfit in ["acme.tenantry", "acme.tenantry.*", "acme.tenantry.x.>", "other.>", "*", "acme.*.*", ""]
+        {
             assert!(!covered(unfit), "{unfit}");
         }
         assert!(!covers(&[], "tenantry.>"));

@@ -82,7 +82,9 @@ impl Stream {
             .request_timeout(Some(PATIENCE))
             .require_tls(settings.tls)
             .reconnect_delay_callback(|tries| {
-                SOON.min(Duration::from_millis(50u64.saturating_mul(u64::try_from(tries).unwrap_or(u64::MAX))))
+                SOON.min(Duration::from_millis(
+                    50u64.saturating_mul(u64::try_from(tries).unwrap_or(u64::MAX)),
+                ))
             });
         if let Some(file) = &settings.ca_file {
             options = options.add_root_certificates(file.clone());
@@ -96,8 +98,7 @@ impl Stream {
                 .map_err(|_| unfit("broker.nats.credentials is no credentials file of NATS"))?;
         }
         let client = options.connect(servers).await.map_err(away)?;
-        let context =
-            ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client.clone());
+        let context = ContextBuilder::new().timeout(PATIENCE).ack_timeout(PATIENCE).build(client.clone());
         Ok(Self { client, context, settings: settings.clone(), source })
     }
 

@@ -250,7 +250,9 @@ impl Kind {
             Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
-            Self::NatsUrl => "nats://host:4222 or tls://host:4222, several with commas between them".to_owned(),
+            Self::NatsUrl => {
+                "nats://host:4222 or tls://host:4222, several with commas between them".to_owned()
+            }
             Self::Token => "a name made of letters, digits, - and _".to_owned(),
             Self::Subject => "names made of letters, digits, - and _, with dots between them".to_owned(),
         }

@@ -41,13 +41,7 @@ macro_rules! held {
 ///
 /// # Errors
 /// The store's.
-pub fn lease_in(
-    conn: &mut Conn,
-    name: &str,
-    owner: ReplicaId,
-    now: Ts,
-    until: Ts,
-) -> Result<Option<Lease>> {
+pub fn lease_in(conn: &mut Conn, name: &str, owner: ReplicaId, now: Ts, until: Ts) -> Result<Option<Lease>> {
     let taken = (
         followers::lease_owner.eq(Some(owner)),
         followers::lease_until.eq(Some(until)),
@@ -116,10 +110,7 @@ pub fn advance_fenced_in(conn: &mut Conn, lease: &Lease, to: Place, now: Ts) -> 
 /// The store's.
 pub fn place_of_in(conn: &mut Conn, id: EventId) -> Result<Option<Place>> {
     let sqlite = matches!(conn, Conn::Sqlite(_));
-    let found: Option<(i64, i64)> = events::table
-        .filter(events::id.eq(id))
-        .select((events::txid, events::seq))
-        .first(conn)
-        .optional()?;
+    let found: Option<(i64, i64)> =
+        events::table.filter(events::id.eq(id)).select((events::txid, events::seq)).first(conn).optional()?;
     Ok(found.map(|(txid, seq)| Place { txid: if sqlite { 0 } else { txid }, seq }))
 }

@@ -1,14 +1,17 @@
 //! What happens is published to NATS: each event once and in its order, whoever dies, freezes or comes back.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tenantry::db::{Db, Options};
-use tenantry::log::{self, Entry, Place, follower};
+use tenantry::kernel::clock::Ts;
+use tenantry::kernel::id::ReplicaId;
+use tenantry::log::follower::{self, Begin};
+use tenantry::log::lease::{self, Lease};
+use tenantry::log::{self, Entry, Place};
 
 use crate::on_each_engine;
 use crate::world::nats::{Nats, Told};
@@ -22,7 +25,9 @@ fn publishing(starting: Starting, nats: &Nats) -> Starting {
 /// The server's control store, looked at from outside.
 async fn store(server: &Server) -> Db {
     let settings = tenantry::config::gather(&server.inputs()).loaded.unwrap().settings;
-    Db::open(settings.store.url.expose(), &Options { max_connections: 2, ..Options::default() }).await.unwrap()
+    Db::open(settings.store.url.expose(), &Options { max_connections: 2, ..Options::default() })
+        .await
+        .unwrap()
 }
 
 async fn the_log(db: &Db) -> Vec<Entry> {
@@ -47,17 +52,25 @@ async fn all_is_told(nats: &Nats, db: &Db) -> (Vec<Told>, Vec<Entry>) {
     (told, log)
 }
 
+/// No name is given twice.
+static NAMES: AtomicUsize = AtomicUsize::new(0);
+
 /// Renames tenants again and again, some at once, until told to stop; how often it was answered with success.
 /// What a server that dies or sleeps does not answer is asked no more.
-async fn bustle(servers: Vec<String>, operator: crate::world::server::Client, tenants: Vec<String>, stop: Arc<AtomicBool>) -> usize {
+async fn bustle(
+    servers: Vec<String>,
+    operator: crate::world::server::Client,
+    tenants: Vec<String>,
+    stop: Arc<AtomicBool>,
+) -> usize {
     let mut asked = Vec::new();
-    for (at, tenant) in tenants.into_iter().enumerate() {
-        for (side, url) in servers.iter().enumerate() {
+    for tenant in tenants {
+        for url in &servers {
             let (client, tenant, stop) = (operator.at(url), tenant.clone(), Arc::clone(&stop));
             asked.push(tokio::spawn(async move {
                 let mut done = 0usize;
                 while !stop.load(Ordering::Relaxed) {
-                    let body = json!({ "name": format!("Name {at} {side} {done}") });
+                    let body = json!({ "name": format!("Name {}", NAMES.fetch_add(1, Ordering::Relaxed)) });
                     let path = format!("/admin/v1/tenants/{tenant}");
                     let request = client.request("PATCH", &path).json(&body).timeout(Duration::from_secs(5));
                     match request.send().await {
@@ -148,6 +161,7 @@ on_each_engine! {
         let mut server = publishing(starting, &nats).start();
         let tenants = made(&server, &["Acme", "Globex", "Initech"]).await;
         let db = store(&server).await;
+        let mut renamed = 0;
         for round in 0..4 {
             let stop = Arc::new(AtomicBool::new(false));
             let load = tokio::spawn(bustle(vec![server.url.clone()], server.operator(), tenants.clone(), Arc::clone(&stop)));
@@ -164,14 +178,12 @@ on_each_engine! {
                 server.start();
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(load.await.unwrap() > 0);
+            renamed += load.await.unwrap();
         }
         let (told, _) = all_is_told(&nats, &db).await;
-        let mut renamed: BTreeMap<&str, usize> = BTreeMap::new();
-        for one in told.iter().filter(|one| one.event["type"] == "tenant.updated") {
-            *renamed.entry(one.event["tenantid"].as_str().unwrap()).or_default() += 1;
-        }
-        assert_eq!(renamed.len(), tenants.len());
+        let updates = told.iter().filter(|one| one.event["type"] == "tenant.updated").count();
+        // What was answered is there; what was done and not answered, because the server died, may be more.
+        assert!(renamed > 0 && updates >= renamed, "{updates} of {renamed}");
     }
 }
 
@@ -219,12 +231,17 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes() {
             None
         })
         .await;
-        let awake: Vec<String> =
-            servers.iter().enumerate().filter(|(at, _)| *at != leader).map(|(_, one)| one.url.clone()).collect();
+        let awake: Vec<String> = servers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != leader)
+            .map(|(_, one)| one.url.clone())
+            .collect();
         let stop = Arc::new(AtomicBool::new(false));
         let load = tokio::spawn(bustle(awake, servers[0].operator(), tenants.clone(), Arc::clone(&stop)));
         let before = place(&db).await;
-        eventually("some of it to be published", || async { (place(&db).await > before).then_some(()) }).await;
+        eventually("some of it to be published", || async { (place(&db).await > before).then_some(()) })
+            .await;
         signal(&servers[leader], "-STOP");
         let frozen = Instant::now();
         // Whatever it had read or half sent when it froze is not waited for.
@@ -240,7 +257,8 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes() {
         .await;
         // A lease of a second; the rest is for a machine at work.
         assert!(frozen.elapsed() < Duration::from_secs(20), "it took {:?}", frozen.elapsed());
-        eventually("what happens to be published", || async { (place(&db).await > then).then_some(()) }).await;
+        eventually("what happens to be published", || async { (place(&db).await > then).then_some(()) })
+            .await;
         signal(&servers[leader], "-CONT");
         eventually("the one that slept to know that it is not the one", || async {
             (figure(&servers[leader], "tenantry_broker_leader ").await == Some(0.0)).then_some(())
@@ -295,8 +313,55 @@ async fn what_signs_in_is_said_apart_and_never_shown() {
         .set("BROKER__NATS__PASSWORD", "file:secret")
         .start();
     let db = store(&server).await;
-    eventually("something to be published", || async { (place(&db).await > Place::default()).then_some(()) }).await;
+    eventually("something to be published", || async { (place(&db).await > Place::default()).then_some(()) })
+        .await;
     assert!(!server.log().contains("a-password-of-nats"));
     let shown: Value = server.operator().get("/admin/v1/config").await.expect(200);
     assert!(!shown.to_string().contains("a-password-of-nats"));
+}
+
+on_each_engine! {
+    async fn a_lease_that_was_given_again_moves_nothing_any_more(scene) {
+        let (server, _database) = scene.server();
+        let db = store(&server).await;
+        let now = Ts::of("2026-11-25T12:00:00Z".parse().unwrap());
+        let (long, short) = (now.plus(Duration::from_secs(60)), now.plus(Duration::from_secs(5)));
+        let (one, two) = (ReplicaId::mint(), ReplicaId::mint());
+        let at = |seq| Place { txid: 7, seq };
+        db.write(move |conn| follower::open_in(conn, "test", Begin::Now, now).map(drop)).await.unwrap();
+        let start = db.read(|conn| follower::find_in(conn, "test")).await.unwrap().unwrap().place;
+        let lease = |owner, now, until| db.write_held(move |conn| lease::lease_in(conn, "test", owner, now, until));
+        let moved = async |held: &Lease, to| {
+            let held = held.clone();
+            db.write_held(move |conn| lease::advance_fenced_in(conn, &held, to, now)).await.unwrap()
+        };
+        let first = lease(one, now, short).await.unwrap().unwrap();
+        assert_eq!((first.fence, first.place), (1, start));
+        if scene.pg.is_some() {
+            assert_eq!(lease(two, now, long).await.unwrap(), None, "it is held");
+            let again = lease(one, now, short).await.unwrap().unwrap();
+            assert_eq!(again.fence, 2, "whoever takes its own again is another holder");
+            assert!(!moved(&first, at(i64::MAX - 9)).await);
+        }
+        let second = lease(two, now.plus(Duration::from_secs(6)), long).await.unwrap().unwrap();
+        assert!(second.fence > first.fence);
+        // The first one wakes up.
+        assert!(!moved(&first, at(i64::MAX - 8)).await);
+        for until in [short, long] {
+            let held = first.clone();
+            assert!(!db.write_held(move |conn| lease::renew_in(conn, &held, until)).await.unwrap());
+            let held = first.clone();
+            assert!(!db.write_held(move |conn| lease::release_in(conn, &held)).await.unwrap());
+        }
+        let (ahead, further) = (Place { txid: i64::MAX, seq: i64::MAX - 6 }, Place { txid: i64::MAX, seq: i64::MAX - 5 });
+        assert!(moved(&second, ahead).await);
+        let second = Lease { place: ahead, ..second };
+        assert!(moved(&second, ahead).await && !moved(&second, start).await, "the place never goes back");
+        assert!(moved(&second, further).await);
+        let found = db.read(|conn| follower::find_in(conn, "test")).await.unwrap().unwrap();
+        assert_eq!(found.place, further);
+        let held = second.clone();
+        assert!(db.write_held(move |conn| lease::release_in(conn, &held)).await.unwrap());
+        assert!(lease(one, now, long).await.unwrap().unwrap().fence > second.fence);
+    }
 }
