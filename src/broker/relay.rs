@@ -94,7 +94,11 @@ async fn tenure(app: &App, owner: ReplicaId, reached: &mut Option<Stream>) -> Re
         Some(stream) => stream,
         None => {
             let source = app.tokens.issuer().to_owned();
-            reached.insert(Stream::reach(&app.settings.broker.nats, source).await?)
+            let reaching = Stream::reach(&app.settings.broker.nats, source);
+            let Some(stream) = app.stopping.run_until_cancelled(reaching).await else {
+                return Ok(Outcome::Stopped);
+            };
+            reached.insert(stream?)
         }
     };
     // Only who reaches the broker asks for the lease.
@@ -125,7 +129,10 @@ struct At {
 
 async fn lead(app: &App, stream: &Stream, held: &mut Lease) -> Result<Outcome> {
     let mut news = app.db.news();
-    let Some(mut at) = resume(app, stream, held).await? else { return Ok(Outcome::Others) };
+    let Some(resumed) = app.stopping.run_until_cancelled(resume(app, stream, held)).await else {
+        return Ok(Outcome::Stopped);
+    };
+    let Some(mut at) = resumed? else { return Ok(Outcome::Others) };
     let mut astray = 0u32;
     let mut rest = UNSETTLED;
     while !app.stopping.is_cancelled() {

@@ -1,14 +1,17 @@
 //! What happens is published to NATS: each event once and in its order, whoever dies, freezes or comes back.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tenantry::db::{Db, Options};
-use tenantry::log::{self, Entry, Place, follower};
+use tenantry::kernel::clock::Ts;
+use tenantry::kernel::id::ReplicaId;
+use tenantry::log::follower::{self, Begin};
+use tenantry::log::lease::{self, Lease};
+use tenantry::log::{self, Entry, Place};
 
 use crate::on_each_engine;
 use crate::world::nats::{Nats, Told};
@@ -49,6 +52,9 @@ async fn all_is_told(nats: &Nats, db: &Db) -> (Vec<Told>, Vec<Entry>) {
     (told, log)
 }
 
+/// No name is given twice.
+static NAMES: AtomicUsize = AtomicUsize::new(0);
+
 /// Renames tenants again and again, some at once, until told to stop; how often it was answered with success.
 /// What a server that dies or sleeps does not answer is asked no more.
 async fn bustle(
@@ -58,13 +64,13 @@ async fn bustle(
     stop: Arc<AtomicBool>,
 ) -> usize {
     let mut asked = Vec::new();
-    for (at, tenant) in tenants.into_iter().enumerate() {
-        for (side, url) in servers.iter().enumerate() {
+    for tenant in tenants {
+        for url in &servers {
             let (client, tenant, stop) = (operator.at(url), tenant.clone(), Arc::clone(&stop));
             asked.push(tokio::spawn(async move {
                 let mut done = 0usize;
                 while !stop.load(Ordering::Relaxed) {
-                    let body = json!({ "name": format!("Name {at} {side} {done}") });
+                    let body = json!({ "name": format!("Name {}", NAMES.fetch_add(1, Ordering::Relaxed)) });
                     let path = format!("/admin/v1/tenants/{tenant}");
                     let request = client.request("PATCH", &path).json(&body).timeout(Duration::from_secs(5));
                     match request.send().await {
@@ -114,7 +120,8 @@ on_each_engine! {
         assert_eq!((&suspended.event["specversion"], &suspended.event["subject"]), (&json!("1.0"), &json!(id)));
         assert!(told.iter().any(|one| one.subject.starts_with("tenantry._.")), "facts of nobody have their subject");
         assert_eq!(figure(&server, "tenantry_broker_leader ").await, Some(1.0));
-        assert!(figure(&server, "tenantry_broker_published_total ").await.unwrap() >= told.len() as f64);
+        let published = figure(&server, "tenantry_broker_published_total ").await;
+        assert!(published >= Some(f64::from(u32::try_from(told.len()).unwrap())));
     }
 }
 
@@ -155,6 +162,7 @@ on_each_engine! {
         let mut server = publishing(starting, &nats).start();
         let tenants = made(&server, &["Acme", "Globex", "Initech"]).await;
         let db = store(&server).await;
+        let mut renamed = 0;
         for round in 0..4 {
             let stop = Arc::new(AtomicBool::new(false));
             let load = tokio::spawn(bustle(vec![server.url.clone()], server.operator(), tenants.clone(), Arc::clone(&stop)));
@@ -171,14 +179,12 @@ on_each_engine! {
                 server.start();
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(load.await.unwrap() > 0);
+            renamed += load.await.unwrap();
         }
         let (told, _) = all_is_told(&nats, &db).await;
-        let mut renamed: BTreeMap<&str, usize> = BTreeMap::new();
-        for one in told.iter().filter(|one| one.event["type"] == "tenant.updated") {
-            *renamed.entry(one.event["tenantid"].as_str().unwrap()).or_default() += 1;
-        }
-        assert_eq!(renamed.len(), tenants.len());
+        let updates = told.iter().filter(|one| one.event["type"] == "tenant.updated").count();
+        // What was answered is there; what was done and not answered, because the server died, may be more.
+        assert!(renamed > 0 && updates >= renamed, "{updates} of {renamed}");
     }
 }
 
@@ -313,4 +319,50 @@ async fn what_signs_in_is_said_apart_and_never_shown() {
     assert!(!server.log().contains("a-password-of-nats"));
     let shown: Value = server.operator().get("/admin/v1/config").await.expect(200);
     assert!(!shown.to_string().contains("a-password-of-nats"));
+}
+
+on_each_engine! {
+    async fn a_lease_that_was_given_again_moves_nothing_any_more(scene) {
+        let (server, _database) = scene.server();
+        let db = store(&server).await;
+        let now = Ts::of("2026-11-25T12:00:00Z".parse().unwrap());
+        let (long, short) = (now.plus(Duration::from_secs(60)), now.plus(Duration::from_secs(5)));
+        let (one, two) = (ReplicaId::mint(), ReplicaId::mint());
+        let at = |seq| Place { txid: 7, seq };
+        db.write(move |conn| follower::open_in(conn, "test", Begin::Now, now).map(drop)).await.unwrap();
+        let start = db.read(|conn| follower::find_in(conn, "test")).await.unwrap().unwrap().place;
+        let lease = |owner, now, until| db.write_held(move |conn| lease::lease_in(conn, "test", owner, now, until));
+        let moved = async |held: &Lease, to| {
+            let held = held.clone();
+            db.write_held(move |conn| lease::advance_fenced_in(conn, &held, to, now)).await.unwrap()
+        };
+        let first = lease(one, now, short).await.unwrap().unwrap();
+        assert_eq!((first.fence, first.place), (1, start));
+        if scene.pg.is_some() {
+            assert_eq!(lease(two, now, long).await.unwrap(), None, "it is held");
+            let again = lease(one, now, short).await.unwrap().unwrap();
+            assert_eq!(again.fence, 2, "whoever takes its own again is another holder");
+            assert!(!moved(&first, at(i64::MAX - 9)).await);
+        }
+        let second = lease(two, now.plus(Duration::from_secs(6)), long).await.unwrap().unwrap();
+        assert!(second.fence > first.fence);
+        // The first one wakes up.
+        assert!(!moved(&first, at(i64::MAX - 8)).await);
+        for until in [short, long] {
+            let held = first.clone();
+            assert!(!db.write_held(move |conn| lease::renew_in(conn, &held, until)).await.unwrap());
+            let held = first.clone();
+            assert!(!db.write_held(move |conn| lease::release_in(conn, &held)).await.unwrap());
+        }
+        let (ahead, further) = (Place { txid: i64::MAX, seq: i64::MAX - 6 }, Place { txid: i64::MAX, seq: i64::MAX - 5 });
+        assert!(moved(&second, ahead).await);
+        let second = Lease { place: ahead, ..second };
+        assert!(moved(&second, ahead).await && !moved(&second, start).await, "the place never goes back");
+        assert!(moved(&second, further).await);
+        let found = db.read(|conn| follower::find_in(conn, "test")).await.unwrap().unwrap();
+        assert_eq!(found.place, further);
+        let held = second.clone();
+        assert!(db.write_held(move |conn| lease::release_in(conn, &held)).await.unwrap());
+        assert!(lease(one, now, long).await.unwrap().unwrap().fence > second.fence);
+    }
 }

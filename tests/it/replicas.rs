@@ -197,3 +197,47 @@ async fn one_of_three_is_frozen_at_work_and_thaws() {
     assert_eq!(verify(&one).await, "REVOKED");
     one.until_done(&operations[0]).await;
 }
+
+/// Whoever sends usage sends it again, to another replica, when it gets no answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_is_counted_once_though_the_one_that_took_it_froze() {
+    const METER: &str = "\n[meters.calls]\naggregation = \"count\"\nevent_type = \"app.called\"\n";
+    let database = Pg::newest().fresh_database();
+    let plans = concat!(env!("CARGO_MANIFEST_DIR"), "/config/plans.toml");
+    let plans = std::fs::read_to_string(plans).unwrap() + METER;
+    let start = || {
+        let starting = replica(&database).without_stock().file("plans.toml", &plans);
+        starting.set("PLANS__FILE", "plans.toml").start()
+    };
+    let servers = [start(), start(), start()];
+    let acme = servers[0].create(json!({ "name": "Acme" })).await;
+    let service = servers[0].service(&["usage:write"]).await;
+    for batch in 0..30 {
+        match batch {
+            8 => signal(&servers[0], "-STOP"),
+            22 => signal(&servers[0], "-CONT"),
+            _ => {}
+        }
+        let event = |at: usize| {
+            json!({ "specversion": "1.0", "id": format!("{batch}-{at}"), "source": "test", "type": "app.called",
+                    "subject": acme["id"], "time": acme["created_at"], "data": {} })
+        };
+        let events: Vec<Value> = (0..10).map(event).collect();
+        let mut next = servers.iter().cycle().skip(batch);
+        eventually("the batch to be taken", || {
+            let at = service.at(&next.next().unwrap().url);
+            let request = at.request("POST", "/v1/usage/events").json(&events);
+            let request = request.timeout(std::time::Duration::from_millis(1_000));
+            async move { request.send().await.is_ok_and(|answer| answer.status() == 200).then_some(()) }
+        })
+        .await;
+    }
+    let path = format!("/admin/v1/tenants/{}/usage?meter=calls", acme["id"].as_str().unwrap());
+    eventually("all of it to be counted", || async {
+        let usage = servers[0].operator().get(&path).await.expect(200);
+        let counted = usage["totals"][0]["value"].as_i64().unwrap_or_default();
+        assert!(counted <= 300, "{usage:#}");
+        (counted == 300).then_some(())
+    })
+    .await;
+}

@@ -149,6 +149,11 @@ def _refusals(app: FastAPI) -> None:
     async def away(request: Request, error: ControlPlaneAway) -> JSONResponse:
         return JSONResponse({"detail": "try again shortly"}, 503, {"retry-after": "1"})
 
+    @app.exception_handler(asyncpg.PostgresConnectionError)
+    @app.exception_handler(asyncpg.OperatorInterventionError)
+    async def cut_off(request: Request, error: asyncpg.PostgresError) -> JSONResponse:
+        return JSONResponse({"detail": "the database ended the connection"}, 503, {"retry-after": "1"})
+
     @app.exception_handler(DatabaseBusy)
     async def busy(request: Request, error: DatabaseBusy) -> JSONResponse:
         return JSONResponse({"detail": "the database is busy"}, 503, {"retry-after": "1"})

@@ -72,7 +72,9 @@ class ControlPlane:
 
     async def route(self, tenant: str, known: Route | None = None) -> Route | None:
         """Where a tenant is; `known` again when nothing has changed, None when there is no such tenant."""
-        headers = {"if-none-match": known.etag} if known else {}
+        # The ETag is the generation, which a suspension does not raise: "unchanged" says that an active tenant is still
+        # to be served where it was. Of one that was not served we ask for everything.
+        headers = {"if-none-match": known.etag} if known and known.state == "active" else {}
         answer = await self._send("GET", f"/v1/routes/{tenant}", headers=headers)
         if answer.status_code == 304:
             return known

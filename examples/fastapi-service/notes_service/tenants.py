@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 WAIT_S = 2.0
 """Longest wait for a connection."""
 
+REFUSED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a database that is not there, or lets nobody in, comes to."""
+
 
 class NoSuchTenant(Exception):
     """There is none."""
@@ -65,25 +68,42 @@ class Tenants:
     @asynccontextmanager
     async def connection(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
         """A connection as the tenant's own role."""
-        known = await self._ready(tenant)
-        pool = known.pool
-        assert pool is not None
-        known.in_use += 1
+        known, pool, connection = await self._take(tenant)
         try:
-            try:
-                connection = await pool.acquire(timeout=WAIT_S)
-            except TimeoutError:
-                raise DatabaseBusy from None
-            try:
-                yield connection
-            finally:
-                await pool.release(connection)
+            yield connection
         finally:
-            known.in_use -= 1
-            if known.retired and known.in_use == 0:
-                self._close(known)
+            try:
+                await pool.release(connection)
+            finally:
+                self._give_back(known)
 
-    async def _ready(self, tenant: str) -> Known:
+    async def _take(self, tenant: str) -> tuple[Known, asyncpg.Pool, asyncpg.Connection]:
+        last: Exception | None = None
+        for _ in range(2):
+            known, pool = await self._ready(tenant)
+            known.in_use += 1
+            try:
+                return known, pool, await pool.acquire(timeout=WAIT_S)
+            except TimeoutError as error:
+                self._give_back(known)
+                raise DatabaseBusy from error
+            except REFUSED as error:
+                self._give_back(known)
+                # Its database lets us in no more: it may be suspended, or have moved.
+                log.info("%s is looked for again: %r", tenant, error)
+                self.changed(tenant)
+                last = error
+            except BaseException:
+                self._give_back(known)
+                raise
+        raise DatabaseBusy from last
+
+    def _give_back(self, known: Known) -> None:
+        known.in_use -= 1
+        if known.retired and known.in_use == 0:
+            self._drop_pool(known)
+
+    async def _ready(self, tenant: str) -> tuple[Known, asyncpg.Pool]:
         """What is known of an active tenant, with its pool."""
         while True:
             known = self._known.get(tenant)
@@ -114,7 +134,7 @@ class Tenants:
                         max_inactive_connection_lifetime=60.0,
                         timeout=WAIT_S,
                     )
-                return known
+                return known, known.pool
 
     async def _ask(self, tenant: str, known: Known) -> None:
         before = known.route
@@ -149,7 +169,7 @@ class Tenants:
         try:
             async with self.connection(tenant) as connection:
                 await connection.execute("SELECT 1")
-        except (NoSuchTenant, NotServed, ControlPlaneAway, DatabaseBusy, OSError, asyncpg.PostgresError) as error:
+        except (NoSuchTenant, NotServed, ControlPlaneAway, DatabaseBusy, *REFUSED) as error:
             log.info("%s is not warmed: %r", tenant, error)
 
     def is_warm(self, tenant: str) -> bool:
@@ -158,7 +178,8 @@ class Tenants:
         return known is not None and known.pool is not None
 
     def _make_room(self) -> None:
-        for tenant in list(self._known):
+        # All but the newest, which is on its way to be used.
+        for tenant in list(self._known)[:-1]:
             if len(self._known) <= self._settings.pools:
                 return
             known = self._known[tenant]
@@ -170,28 +191,22 @@ class Tenants:
         if self._known.get(tenant) is known:
             del self._known[tenant]
         if known.in_use == 0:
-            self._close(known)
+            self._drop_pool(known)
 
     def _drop_pool(self, known: Known) -> None:
         pool, known.pool = known.pool, None
         if pool is not None:
-            self._end(pool)
+            task = asyncio.create_task(self._end(pool))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
-    def _close(self, known: Known) -> None:
-        self._drop_pool(known)
-
-    def _end(self, pool: asyncpg.Pool) -> None:
-        """Ends a pool's connections, statements under way included, without anybody waiting for it."""
-
-        async def end() -> None:
-            try:
-                await asyncio.wait_for(pool.close(), WAIT_S)
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                pool.terminate()
-
-        task = asyncio.create_task(end())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    @staticmethod
+    async def _end(pool: asyncpg.Pool) -> None:
+        """Ends a pool's connections; those with a statement under way have a moment to finish."""
+        try:
+            await asyncio.wait_for(pool.close(), WAIT_S)
+        except REFUSED:
+            pool.terminate()
 
     async def close(self) -> None:
         """Ends all connections."""

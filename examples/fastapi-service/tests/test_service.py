@@ -59,7 +59,7 @@ def test_a_key_without_the_scope_is_told_so(service: Service, control: Control, 
 def test_keys_of_tokens_may_rotate(service: Service, control: Control, tenant: Tenant) -> None:
     assert get(service, tenant, tenant.token) == 200
     before = jwt.get_unverified_header(tenant.token)["kid"]
-    assert control.operator.post("/admin/v1/signing-keys/rotate").status_code in (200, 201)
+    assert control.operator.post("/admin/v1/signing-keys/rotate", json={"at_once": True}).status_code == 201
 
     def token_by_the_new_key() -> Tenant | None:
         fresh = control.settle()
@@ -102,7 +102,8 @@ def test_a_webhook_does_the_same(start: Callable[..., Service], control: Control
     deaf = start()
     assert get(deaf, tenant, tenant.token) == 200
     control.suspend(tenant)
-    assert get(deaf, tenant, tenant.token) in (200, 503, 500), "nobody has told it yet"
+    # Nobody has told it; at the latest the database does, which lets the tenant in no more.
+    assert get(deaf, tenant, tenant.token) in (200, 403, 503)
     assert deaf.webhook("tenant.suspended", tenant.id).status_code == 204
     refused_within_a_second(deaf, tenant)
     control.resume(tenant)
