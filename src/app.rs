@@ -13,6 +13,7 @@ use crate::billing::{PaymentNews, Provider, UsageSource};
 use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
+use crate::feeds::Tail;
 use crate::http::Attempt;
 use crate::http::idempotency::{InProgress, Key};
 use crate::identity;
@@ -103,6 +104,8 @@ pub struct Parts {
     pub ring: Ring,
     /// When keys were used, not written yet.
     pub uses: Uses,
+    /// The end of the log, for those who follow it.
+    pub tail: Tail,
     /// Wakes the workers.
     pub wake: Wake,
     /// Tells the clockwork of subscriptions that what is due next has changed.

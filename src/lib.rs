@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod entitlements;
+pub mod feeds;
 pub mod http;
 pub mod identity;
 pub mod kernel;

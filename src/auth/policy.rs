@@ -77,6 +77,8 @@ policy! {
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Follow the events of one's own tenant.
+    ReadOwnEvents: operators [], members [Owner Admin Developer], key Some(Scope::EventsRead), service None;
     /// List and read invoices of all tenants, and how their billing stands.
     ReadInvoices: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Mark invoices paid or void, hand a tenant over to the billing provider.

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use super::{Place, horizon_in};
 use crate::db::Conn;
+use crate::db::schema::events;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId};
@@ -37,8 +38,9 @@ pub struct Entry {
     pub data: serde_json::Value,
 }
 
-#[derive(QueryableByName)]
-struct Row {
+#[derive(Queryable, Selectable, QueryableByName)]
+#[diesel(table_name = events)]
+pub(super) struct Row {
     #[diesel(sql_type = BigInt)]
     txid: i64,
     #[diesel(sql_type = BigInt)]
@@ -65,9 +67,11 @@ struct Row {
     data: Json,
 }
 
-impl From<Row> for Entry {
-    fn from(row: Row) -> Self {
-        Self {
+impl Row {
+    /// The event exactly as it is kept.
+    pub(super) fn as_kept(self) -> Entry {
+        let row = self;
+        Entry {
             place: Place { txid: row.txid, seq: row.seq },
             id: row.id,
             kind: row.kind,
@@ -80,6 +84,12 @@ impl From<Row> for Entry {
             at: row.at,
             data: row.data.0,
         }
+    }
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        row.as_kept()
     }
 }
 

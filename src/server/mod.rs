@@ -29,6 +29,7 @@ use crate::catalog::{self, Opened, Shelf};
 use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
+use crate::feeds;
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
 use crate::http::client::Proxies;
 use crate::http::{idempotency, openapi, request};
@@ -296,6 +297,7 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
+        tail: feeds::Tail::default(),
         freshness,
         wake: Wake::default(),
         subscriptions_due: Notify::new(),
@@ -341,6 +343,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     tasks.spawn(till::serve(app.clone()));
     tasks.spawn(intake::serve(app.clone()));
     tasks.spawn(rollups::keep(app.clone()));
+    tasks.spawn(feeds::keep(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
     crate::webhooks::start(app, tasks);
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));

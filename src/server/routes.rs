@@ -6,7 +6,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, entitlements, identity, keys, metering, onboarding, operations, placement,
+    billing, catalog, entitlements, feeds, identity, keys, metering, onboarding, operations, placement,
     subscriptions, tenants, webhooks,
 };
 
@@ -28,6 +28,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(feeds::http::routes)
         .configure(metering::usage::http::routes)
         .configure(metering::rollups::http::routes)
         .configure(webhooks::http::routes)
