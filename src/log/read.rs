@@ -69,7 +69,7 @@ pub(super) struct Row {
 
 impl Row {
     /// The event exactly as it is kept.
-    pub(super) fn as_kept(self) -> Entry {
+    pub(super) fn into_entry(self) -> Entry {
         let row = self;
         Entry {
             place: Place { txid: row.txid, seq: row.seq },
@@ -89,7 +89,7 @@ impl Row {
 
 impl From<Row> for Entry {
     fn from(row: Row) -> Self {
-        row.as_kept()
+        row.into_entry()
     }
 }
 
