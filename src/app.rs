@@ -13,6 +13,7 @@ use crate::billing::{PaymentNews, Provider, UsageSource};
 use crate::catalog::{Shelf, Source};
 use crate::config::{Entry, Settings};
 use crate::db::{Conn, Db};
+use crate::feeds::Tail;
 use crate::http::Attempt;
 use crate::http::idempotency::{InProgress, Key};
 use crate::identity;
@@ -38,6 +39,7 @@ use crate::placement::clusters::Clusters;
 use crate::placement::connections::TenantConnections;
 use crate::placement::router::{self, Router};
 use crate::tenants::{Handle, State, Tenant};
+use crate::webhooks::Outbox;
 use crate::work;
 use crate::work::failpoint;
 use crate::work::runner::Wake;
@@ -96,10 +98,14 @@ pub struct Parts {
     pub intake: Intake,
     /// The catalogue's meters, by the events that they take.
     pub known_meters: Known,
+    /// What wakes the sender of webhooks.
+    pub webhooks: Outbox,
     /// Keys, in memory.
     pub ring: Ring,
     /// When keys were used, not written yet.
     pub uses: Uses,
+    /// The end of the log, for those who follow it.
+    pub tail: Tail,
     /// Wakes the workers.
     pub wake: Wake,
     /// Tells the clockwork of subscriptions that what is due next has changed.

@@ -77,6 +77,8 @@ policy! {
     ManageOperators: operators [OpAdmin], members [], key None, service None;
     /// Read the event log of all tenants.
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Follow the events of one's own tenant.
+    ReadOwnEvents: operators [], members [Owner Admin Developer], key Some(Scope::EventsRead), service None;
     /// List and read invoices of all tenants, and how their billing stands.
     ReadInvoices: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Mark invoices paid or void, hand a tenant over to the billing provider.
@@ -131,6 +133,12 @@ policy! {
     CheckEntitlements: operators [], members [], key None, service Some(Scope::EntitlementsCheck);
     /// Send usage events.
     WriteUsage: operators [], members [Owner Admin Developer], key Some(Scope::UsageWrite), service Some(Scope::UsageWrite);
+    /// See, make, change and remove the webhook endpoints of one's own tenant, and send events again.
+    ManageWebhooks: operators [], members [Owner Admin Developer], key Some(Scope::WebhooksManage), service None;
+    /// See webhook endpoints and deliveries of all tenants.
+    ReadWebhooks: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Send any tenant's events to its webhook endpoint again.
+    ReplayWebhooks: operators [OpAdmin Support], members [], key None, service None;
     /// Build read models anew.
     RebuildProjections: operators [OpAdmin], members [], key None, service None;
     /// Ask where a tenant lives.

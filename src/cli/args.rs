@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 
-use super::{config, doctor, invoice, keys, operation, plan, projection, store, tenant};
+use super::{config, doctor, invoice, keys, operation, plan, projection, store, tenant, webhooks};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -31,8 +31,8 @@ Examples:
 
 Config: the compiled-in defaults, then ./tenantry.toml or each --config FILE,
 then the environment (TENANTRY_STORE__URL sets store.url). The commands tenant,
-plan, projection, invoice, operation, operator, service-key and api-key talk to a running
-server; started beside it, they find its address and the operator key by themselves.
+plan, projection, invoice, webhooks, operation, operator, service-key and api-key talk to a
+running server; started beside it, they find its address and the operator key by themselves.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the config was refused.";
 
@@ -85,6 +85,8 @@ pub enum Command {
     Projection(projection::ProjectionArgs),
     /// List and show invoices, mark them paid, take them back
     Invoice(invoice::InvoiceArgs),
+    /// Look at webhooks: where tenants' events go, what arrived; send again
+    Webhooks(webhooks::WebhooksArgs),
     /// Look at durable work: what runs, what failed and why; try it again
     Operation(operation::OperationArgs),
     /// Make, list, rotate, stop and revoke keys for the people who run this

@@ -2,7 +2,7 @@
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
 //!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`invoice`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
-//!   [`subscription`], [`operation`].
+//!   [`subscription`], [`operation`], [`webhooks`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
 //! - [`out`] is the only door to stdout and stderr; [`table`] aligns, [`words`] makes text fit to print;
@@ -31,6 +31,7 @@ pub mod table;
 pub mod target;
 pub mod tenant;
 pub mod views;
+pub mod webhooks;
 pub mod words;
 
 #[cfg(test)]
@@ -85,6 +86,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Invoice(args) => client_side(invoice::run(args, inputs, out)),
         Command::Plan(args) => client_side(plan::run(args, inputs, out)),
         Command::Projection(args) => client_side(projection::run(args, inputs, out)),
+        Command::Webhooks(args) => client_side(webhooks::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),
         Command::ServiceKey(args) => client_side(keys::service_key(args, inputs, out)),

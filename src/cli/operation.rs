@@ -136,7 +136,10 @@ pub async fn finish(api: &Api, out: &Out, id: &str, document: impl FnOnce(Value)
 }
 
 /// The id of a tenant that may be named by its slug: operations outlive slugs, so they are listed by id.
-async fn id_of(api: &Api, tenant: String) -> Outcome<String> {
+///
+/// # Errors
+/// As [`Api::get`].
+pub async fn id_of(api: &Api, tenant: String) -> Outcome<String> {
     if tenant.parse::<TenantId>().is_ok() {
         return Ok(tenant);
     }

@@ -69,6 +69,14 @@ pub enum Kind {
     Secret,
     /// Whole numbers of per cent.
     Percents,
+    /// Servers of NATS.
+    NatsUrl,
+    /// A name on a broker: letters, digits, - and _.
+    Token,
+    /// Names on a broker with dots between them.
+    Subject,
+    /// Whole numbers of seconds, at least one.
+    Delays,
 }
 
 /// Every key, in the order of `config/default.toml`.
@@ -160,6 +168,35 @@ pub const KEYS: &[KeySpec] = &[
     int("metering.max_late_s", 0, 31_536_000),
     int("metering.max_future_s", 0, 86_400),
     int("metering.retain_raw_s", 60, 315_360_000),
+    int("broker.lease_s", 1, 3_600),
+    key("broker.nats.url", Kind::NatsUrl),
+    key("broker.nats.user", Kind::Word),
+    key("broker.nats.password", Kind::Secret),
+    key("broker.nats.credentials", Kind::Secret),
+    key("broker.nats.tls", Kind::Bool),
+    key("broker.nats.ca_file", Kind::Path),
+    key("broker.nats.stream", Kind::Token),
+    key("broker.nats.subject_prefix", Kind::Subject),
+    int("broker.nats.replicas", 1, 5),
+    int("broker.nats.max_age_s", 0, 315_360_000),
+    int("broker.nats.duplicate_window_s", 1, 604_800),
+    int("webhooks.max_endpoints_per_tenant", 0, 10_000),
+    key("webhooks.allow_http", Kind::Bool),
+    key("webhooks.allow_private", Kind::Networks),
+    int("webhooks.timeout_s", 1, 120),
+    int("webhooks.lease_s", 1, 3_600),
+    int("webhooks.concurrency", 1, 1_024),
+    int("webhooks.max_in_flight_per_endpoint", 1, 1_024),
+    int("webhooks.max_in_flight_per_tenant", 1, 1_024),
+    key("webhooks.retry_schedule_s", Kind::Delays),
+    int("webhooks.retry_jitter_percent", 0, 100),
+    int("webhooks.retry_after_max_s", 0, 86_400),
+    int("webhooks.breaker_failures", 1, 1_000),
+    int("webhooks.breaker_initial_ms", 1, 3_600_000),
+    int("webhooks.breaker_max_s", 1, 86_400),
+    int("webhooks.disable_after_s", 1, 31_536_000),
+    int("webhooks.secret_overlap_s", 0, 2_592_000),
+    int("webhooks.retain_s", 60, 315_360_000),
     int("idempotency.ttl_s", 60, 2_592_000),
     key("log.format", Kind::Choice(&["auto", "pretty", "json"])),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
@@ -204,7 +241,7 @@ impl Kind {
     /// Whether it takes a list of strings.
     #[must_use]
     pub fn is_list(self) -> bool {
-        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents)
+        matches!(self, Self::MasterKeys | Self::Slugs | Self::Networks | Self::Percents | Self::Delays)
     }
 
     /// What it takes, in words: `a whole number from 1 to 1_024`.
@@ -230,8 +267,14 @@ impl Kind {
             Self::Slugs => "a list of strings made of a-z, 0-9 and -".to_owned(),
             Self::Networks => "a list of networks, for instance 10.0.0.0/8".to_owned(),
             Self::Percents => "a list of whole numbers from 1 to 1_000".to_owned(),
+            Self::Delays => "a list of 1 to 50 whole numbers of seconds, each up to 2_592_000".to_owned(),
             Self::TimeZone => "a name of the tz database, for instance Europe/Berlin".to_owned(),
             Self::Secret => "env:NAME or file:PATH".to_owned(),
+            Self::NatsUrl => {
+                "nats://host:4222 or tls://host:4222, several with commas between them".to_owned()
+            }
+            Self::Token => "a name made of letters, digits, - and _".to_owned(),
+            Self::Subject => "names made of letters, digits, - and _, with dots between them".to_owned(),
         }
     }
 
@@ -261,6 +304,11 @@ impl Kind {
                 Err(Fault::new(detail, "give a numeric address and a port, for instance 127.0.0.1:8080"))
             }
             (Self::HttpUrl, Raw::Text(text)) => url::check_http(text),
+            (Self::NatsUrl, Raw::Text(text)) => url::check_nats(text),
+            (Self::Token, Raw::Text(text)) if !is_token(text) => refuse(format!("`{text}` is no such name")),
+            (Self::Subject, Raw::Text(text)) if !text.split('.').all(is_token) => {
+                refuse(format!("`{text}` cannot begin a subject"))
+            }
             (Self::StoreUrl | Self::ClusterUrl, Raw::Text(text)) => url::DatabaseUrl::parse(text).map(|_| ()),
             (Self::SmtpUrl, Raw::Text(text)) => url::SmtpUrl::parse(text).map(|_| ()),
             (Self::Mailbox, Raw::Text(text)) if text.parse::<lettre::message::Mailbox>().is_err() => {
@@ -279,6 +327,11 @@ impl Kind {
             },
             (Self::Percents, Raw::List(all)) => match all.iter().find(|text| percent(text).is_none()) {
                 Some(text) => refuse(format!("`{text}` is no per cent")),
+                None => Ok(()),
+            },
+            (Self::Delays, Raw::List(all)) => match all.iter().find(|text| delay(text).is_none()) {
+                Some(text) => refuse(format!("`{text}` is no such number")),
+                None if all.is_empty() || all.len() > 50 => refuse("is of the wrong length".to_owned()),
                 None => Ok(()),
             },
             (Self::Networks, Raw::List(all)) => {
@@ -306,6 +359,16 @@ impl Kind {
 #[must_use]
 pub fn percent(text: &str) -> Option<u16> {
     text.parse().ok().filter(|percent| (1..=1_000).contains(percent))
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Reads a whole number of seconds, up to 30 days.
+#[must_use]
+pub fn delay(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|seconds| *seconds <= 2_592_000)
 }
 
 fn is_slug(text: &str) -> bool {

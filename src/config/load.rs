@@ -312,6 +312,7 @@ fn entry(leaf: &Leaf) -> Entry {
         (_, Raw::Integer(number)) => (*number).into(),
         (_, Raw::Bool(flag)) => (*flag).into(),
         (Kind::Percents, Raw::List(all)) => all.iter().filter_map(|text| keys::percent(text)).collect(),
+        (Kind::Delays, Raw::List(all)) => all.iter().filter_map(|text| keys::delay(text)).collect(),
         (_, Raw::List(all)) => all.clone().into(),
     };
     let digest = leaf.kind.is_secret().then(|| match &leaf.value {

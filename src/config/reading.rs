@@ -109,7 +109,9 @@ impl<'a> Reader<'a> {
                 for item in items {
                     match &item.shape {
                         Shape::Text(text) => all.push(text.clone()),
-                        Shape::Integer(number) if spec.kind == Kind::Percents => all.push(number.to_string()),
+                        Shape::Integer(number) if matches!(spec.kind, Kind::Percents | Kind::Delays) => {
+                            all.push(number.to_string());
+                        }
                         other => {
                             let detail = format!("holds {} where a string is needed", other.words());
                             return self.refuse(key, item.origin.clone(), Fault::new(detail, ""));

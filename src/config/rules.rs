@@ -33,6 +33,7 @@ pub(crate) fn apply(loaded: &mut Loaded, reader: &mut Reader<'_>, dir: &Path) {
     tls(loaded, reader, TLS);
     mail(loaded, reader);
     billing(loaded, reader);
+    broker(loaded, reader);
     backoff(loaded, reader);
     dunning(loaded, reader);
     session_life(loaded, reader);
@@ -136,6 +137,27 @@ fn billing(loaded: &Loaded, reader: &mut Reader<'_>) {
             let fault = Fault::new(format!("Stripe needs something to {what}"), format!("set {key}"));
             reader.refuse(key, loaded.origin(key), fault);
         }
+    }
+}
+
+fn broker(loaded: &Loaded, reader: &mut Reader<'_>) {
+    let nats = &loaded.settings.broker.nats;
+    let halves = [
+        ("broker.nats.user", nats.user.is_some(), "broker.nats.password", nats.password.is_some()),
+        ("broker.nats.password", nats.password.is_some(), "broker.nats.user", nats.user.is_some()),
+    ];
+    for (key, there, other, other_there) in halves {
+        if there && !other_there && !reader.refused.contains(other) {
+            let fault = Fault::new(format!("{other} is missing"), format!("set {other} too"));
+            reader.refuse(key, loaded.origin(key), fault);
+        }
+    }
+    let (window, age) = (nats.duplicate_window, nats.max_age);
+    if !age.is_zero() && window > age {
+        let key = "broker.nats.duplicate_window_s";
+        let detail = "a message would be known for longer than it is kept";
+        let fault = Fault::new(detail, "keep it at or below broker.nats.max_age_s");
+        reader.refuse(key, loaded.origin(key), fault);
     }
 }
 
@@ -243,6 +265,8 @@ fn warnings(loaded: &Loaded) -> Vec<Problem> {
         "secrets.previous_master_keys",
         "billing.stripe.secret_key",
         "billing.stripe.webhook_secret",
+        "broker.nats.password",
+        "broker.nats.credentials",
     ] {
         let literal = loaded.entry(key).is_some_and(|entry| {
             matches!(entry.source, super::problem::Origin::File { .. })

@@ -71,6 +71,9 @@ fn property(kind: Kind) -> Map<String, Value> {
         | Kind::TimeZone
         | Kind::Secret => strings,
         Kind::SmtpUrl => json!({"type": "string", "pattern": "^(smtps?://|env:|file:).+"}),
+        Kind::NatsUrl => json!({"type": "string", "pattern": "^(nats|tls)://[^@]+$"}),
+        Kind::Token => json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
+        Kind::Subject => json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"}),
         Kind::HttpUrl => json!({"type": "string", "pattern": "^https?://[^?#]+$"}),
         Kind::StoreUrl | Kind::ClusterUrl => {
             json!({"type": "string", "pattern": "^(sqlite://|postgres://|postgresql://|env:|file:)"})
@@ -82,6 +85,10 @@ fn property(kind: Kind) -> Map<String, Value> {
         Kind::Percents => {
             json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 1_000}})
         }
+        Kind::Delays => json!({
+            "type": "array", "minItems": 1, "maxItems": 50,
+            "items": {"type": "integer", "minimum": 0, "maximum": 2_592_000}
+        }),
         Kind::Slugs => json!({"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+$"}}),
     };
     match out {

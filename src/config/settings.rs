@@ -59,8 +59,12 @@ pub struct Settings {
     pub quota: Quota,
     /// Usage events.
     pub metering: Metering,
+    /// Events to tenants' endpoints.
+    pub webhooks: Webhooks,
     /// Safe repeats of requests.
     pub idempotency: Idempotency,
+    /// Where what happens is published.
+    pub broker: Broker,
     /// The log.
     pub log: Log,
 }
@@ -377,6 +381,58 @@ pub struct Throttle {
     pub signups_per_address: u32,
 }
 
+/// Where what happens is published.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// How long a replica publishes without a sign of life, a second to an hour.
+    #[serde(rename = "lease_s", deserialize_with = "seconds")]
+    pub lease: Duration,
+    /// The stream of NATS JetStream.
+    pub nats: Nats,
+}
+
+/// The stream of NATS JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Its servers, with commas between them; `None` publishes nowhere.
+    pub url: Option<String>,
+    /// Who signs in.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// With what.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// The text of a credentials file (a JWT and the seed of its key).
+    #[serde(default)]
+    pub credentials: Option<SecretString>,
+    /// Whether a server without TLS is refused.
+    pub tls: bool,
+    /// The authorities that are believed, in PEM; `None` is the machine's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The stream's name.
+    pub stream: String,
+    /// What subjects begin with.
+    pub subject_prefix: String,
+    /// Servers that keep the stream, 1 to 5.
+    pub replicas: usize,
+    /// How long the stream keeps a message, 0 for ever, up to ten years.
+    #[serde(rename = "max_age_s", deserialize_with = "seconds")]
+    pub max_age: Duration,
+    /// How long the stream knows a message that is sent again, a second to a week.
+    #[serde(rename = "duplicate_window_s", deserialize_with = "seconds")]
+    pub duplicate_window: Duration,
+}
+
+impl Nats {
+    /// The servers, one by one.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.url.iter().flat_map(|all| all.split(',')).map(str::trim)
+    }
+}
+
 /// Members of tenants.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -506,6 +562,57 @@ pub struct Metering {
     pub retain_raw: Duration,
 }
 
+/// Events to tenants' endpoints.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Endpoints that a tenant may have.
+    pub max_endpoints_per_tenant: i64,
+    /// Whether endpoints may be plain http.
+    pub allow_http: bool,
+    /// Networks that may be called though they are not public.
+    #[serde(deserialize_with = "networks")]
+    pub allow_private: Vec<ipnet::IpNet>,
+    /// How long an attempt may take.
+    #[serde(rename = "timeout_s", deserialize_with = "seconds")]
+    pub timeout: Duration,
+    /// How long after that another replica takes a delivery over.
+    #[serde(rename = "lease_s", deserialize_with = "seconds")]
+    pub lease: Duration,
+    /// Attempts of this process at the same time.
+    pub concurrency: usize,
+    /// Attempts at one endpoint at the same time, over all replicas.
+    pub max_in_flight_per_endpoint: usize,
+    /// Attempts for one tenant at the same time, of this process.
+    pub max_in_flight_per_tenant: usize,
+    /// The wait before each attempt.
+    #[serde(rename = "retry_schedule_s", deserialize_with = "many_seconds")]
+    pub schedule: Vec<Duration>,
+    /// By how much of itself a wait is longer or shorter.
+    #[serde(rename = "retry_jitter_percent")]
+    pub jitter_percent: u32,
+    /// The longest wait that an endpoint may ask for.
+    #[serde(rename = "retry_after_max_s", deserialize_with = "seconds")]
+    pub retry_after_max: Duration,
+    /// Failures in a row after which an endpoint is left alone for a while.
+    pub breaker_failures: u32,
+    /// The first such while.
+    #[serde(rename = "breaker_initial_ms", deserialize_with = "milliseconds")]
+    pub breaker_initial: Duration,
+    /// The longest such while.
+    #[serde(rename = "breaker_max_s", deserialize_with = "seconds")]
+    pub breaker_max: Duration,
+    /// How long an endpoint may fail before it is disabled.
+    #[serde(rename = "disable_after_s", deserialize_with = "seconds")]
+    pub disable_after: Duration,
+    /// How long a rotated secret goes on signing beside the new one, when nothing else is asked.
+    #[serde(rename = "secret_overlap_s", deserialize_with = "seconds")]
+    pub secret_overlap: Duration,
+    /// How long events and deliveries are kept.
+    #[serde(rename = "retain_s", deserialize_with = "seconds")]
+    pub retain: Duration,
+}
+
 /// Safe repeats of requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -569,6 +676,11 @@ impl LogLevel {
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_secs)
+}
+
+fn many_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
+    let all: Vec<String> = Vec::deserialize(from)?;
+    all.iter().map(|text| text.parse().map(Duration::from_secs).map_err(serde::de::Error::custom)).collect()
 }
 
 fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

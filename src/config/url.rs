@@ -231,6 +231,28 @@ pub fn check_http(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether `text` names servers of NATS, with commas between them, and no user: who signs in is said apart, so
+/// that the servers may be shown.
+///
+/// # Errors
+/// What is wrong, in words for the operator, without quoting what may be a password.
+pub fn check_nats(text: &str) -> Result<(), Fault> {
+    let remedy = "give nats://host:4222 or tls://host:4222, several with commas between them";
+    for one in text.split(',') {
+        let Ok(parsed) = ::url::Url::parse(one.trim()) else {
+            return Err(Fault::new("names a server that is not a URL", remedy));
+        };
+        if !matches!(parsed.scheme(), "nats" | "tls") || !parsed.has_host() {
+            return Err(Fault::new("names a server that is not nats:// or tls:// and a host", remedy));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            let remedy = "set broker.nats.user and broker.nats.password, or broker.nats.credentials";
+            return Err(Fault::new("must name no user", remedy));
+        }
+    }
+    Ok(())
+}
+
 /// A URL with everything in it that can be a password masked. Text that is no URL is masked as a whole.
 #[must_use]
 pub fn redact(text: &str) -> String {

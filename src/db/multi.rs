@@ -9,6 +9,7 @@ use crate::kernel::clock::Ts;
 use crate::kernel::id::{
     EventId, InvitationId, InvoiceId, KeyId, MailId, OperationId, OperatorUserId, OverrideId, PaymentId,
     PersonId, PlanVersionId, ReplicaId, SessionId, SignupId, SubscriptionId, TenantId, UserId,
+    WebhookDeliveryId, WebhookEndpointId,
 };
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 
@@ -39,5 +40,5 @@ on_both! {
     SqlTs: Ts;
     SqlJson: Json;
     SqlId: TenantId, UserId, KeyId, OperationId, EventId, SignupId, SessionId, ReplicaId, OperatorUserId, PersonId,
-        InvitationId, MailId, OverrideId, PlanVersionId, SubscriptionId, InvoiceId, PaymentId;
+        InvitationId, MailId, OverrideId, PlanVersionId, SubscriptionId, InvoiceId, PaymentId, WebhookEndpointId, WebhookDeliveryId;
 }

@@ -722,3 +722,105 @@ diesel::table! {
         updated_at -> SqlTs,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    webhook_endpoints (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        url -> Text,
+        description -> Text,
+        types -> SqlJson,
+        ordered -> Bool,
+        rate_limit -> Nullable<Integer>,
+        sealed -> Binary,
+        rev -> BigInt,
+        created_at -> SqlTs,
+        updated_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    webhook_queues (endpoint_id) {
+        endpoint_id -> SqlId,
+        tenant_id -> SqlId,
+        enabled -> Bool,
+        disabled_at -> Nullable<SqlTs>,
+        disabled_reason -> Nullable<Text>,
+        due_at -> Nullable<SqlTs>,
+        open_until -> Nullable<SqlTs>,
+        failing_since -> Nullable<SqlTs>,
+        failures -> Integer,
+        paced -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    webhook_messages (id) {
+        id -> SqlId,
+        tenant_id -> SqlId,
+        #[sql_name = "type"]
+        kind -> Text,
+        body -> Text,
+        txid -> BigInt,
+        seq -> BigInt,
+        at -> SqlTs,
+        created_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    webhook_deliveries (id) {
+        id -> SqlId,
+        endpoint_id -> SqlId,
+        tenant_id -> SqlId,
+        message_id -> SqlId,
+        #[sql_name = "type"]
+        kind -> Text,
+        state -> Text,
+        step -> Integer,
+        attempts -> Integer,
+        next_at -> SqlTs,
+        fence -> BigInt,
+        txid -> BigInt,
+        seq -> BigInt,
+        status -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        created_at -> SqlTs,
+        finished_at -> Nullable<SqlTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    webhook_attempts (delivery_id, number) {
+        delivery_id -> SqlId,
+        number -> Integer,
+        at -> SqlTs,
+        duration_ms -> BigInt,
+        status -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        response -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    webhook_endpoints,
+    webhook_queues,
+    webhook_messages,
+    webhook_deliveries,
+    webhook_attempts
+);

@@ -9,6 +9,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, ResponseError as _, web};
+use secrecy::{ExposeSecret as _, SecretString};
 use utoipa::openapi::OpenApi;
 
 use super::client;
@@ -128,6 +129,37 @@ fn caller_of(request: &HttpRequest, context: &Context, who: Who) -> Caller {
         _ => address.to_string().into(),
     });
     Caller { who, request_id: Some(Arc::clone(&context.id)), address }
+}
+
+/// What a request was authorised by, for whoever goes on answering it: a key may be revoked meanwhile, a session end.
+#[derive(Clone)]
+pub struct Credential {
+    gate: Arc<dyn Authenticate>,
+    text: SecretString,
+}
+
+impl Credential {
+    /// Whom it makes the caller now.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] or [`Error::Forbidden`] when it is good no longer.
+    pub async fn who(&self) -> Result<Who> {
+        self.gate.find(self.text.expose_secret()).await.map(|found| found.who)
+    }
+}
+
+impl FromRequest for Credential {
+    type Error = Problem;
+    type Future = std::future::Ready<std::result::Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let nobody = || Error::Unauthenticated("this call needs a credential".into());
+        let found = credential(request).and_then(|text| text.ok_or_else(nobody)).and_then(|text| {
+            let gate = request.app_data::<Gate>().ok_or_else(|| Error::internal("no gate"))?;
+            Ok(Self { gate: Arc::clone(gate), text: SecretString::from(text) })
+        });
+        std::future::ready(found.map_err(Problem))
+    }
 }
 
 impl FromRequest for Caller {

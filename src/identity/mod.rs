@@ -16,7 +16,7 @@ pub mod signing;
 mod store;
 pub mod token;
 
-pub use members::store::owner_email as owner_email_in;
+pub use members::store::{keepers_emails as keepers_emails_in, owner_email as owner_email_in};
 pub use operators::store::count_good_admins as count_good_admins_in;
 pub use sessions::model::EndReason;
 pub use sessions::store::end_of_user_in as end_sessions_in;

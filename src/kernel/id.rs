@@ -211,6 +211,11 @@ typed_id!(/// A version of a plan.
 typed_id!(/// A subscription.
     SubscriptionId, "sub", "subscription");
 
+typed_id!(/// An endpoint of a tenant's that events are sent to.
+    WebhookEndpointId, "whk", "webhook endpoint");
+typed_id!(/// An event on its way to an endpoint.
+    WebhookDeliveryId, "whd", "webhook delivery");
+
 typed_id!(
     /// A process that serves, from its start to its end.
     ReplicaId,

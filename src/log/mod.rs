@@ -10,13 +10,18 @@ pub mod cloud;
 pub mod ear;
 mod follow;
 pub mod follower;
+mod kinds;
+pub mod lease;
 pub mod memory;
 mod place;
 mod read;
+mod select;
 mod table;
 
+pub use kinds::{Kinds, NoKinds};
 pub use place::{NoPlace, Place};
-pub use read::{Entry, end_in, settled_in};
+pub use read::{Entry, end_in, settled_in, settled_rows_in};
+pub use select::{Found, Narrow, Order, Outcome, kept_in, select_in};
 
 use std::borrow::Cow;
 

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use super::{Place, horizon_in};
 use crate::db::Conn;
+use crate::db::schema::events;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId};
@@ -37,8 +38,9 @@ pub struct Entry {
     pub data: serde_json::Value,
 }
 
-#[derive(QueryableByName)]
-struct Row {
+#[derive(Queryable, Selectable, QueryableByName)]
+#[diesel(table_name = events)]
+pub(super) struct Row {
     #[diesel(sql_type = BigInt)]
     txid: i64,
     #[diesel(sql_type = BigInt)]
@@ -65,9 +67,11 @@ struct Row {
     data: Json,
 }
 
-impl From<Row> for Entry {
-    fn from(row: Row) -> Self {
-        Self {
+impl Row {
+    /// The event exactly as it is kept.
+    pub(super) fn as_kept(self) -> Entry {
+        let row = self;
+        Entry {
             place: Place { txid: row.txid, seq: row.seq },
             id: row.id,
             kind: row.kind,
@@ -83,19 +87,35 @@ impl From<Row> for Entry {
     }
 }
 
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        row.as_kept()
+    }
+}
+
 const COLUMNS: &str = "txid, seq, id, type AS kind, version, tenant_id, actor_kind, actor_id, address, \
                        request_id, at, data";
 
-/// The next events after `from`, in their order, of transactions that are settled; up to `until`, where that
-/// is given. No event will ever come to stand before those that this answered.
+/// The next rows after `from`, in their order, of transactions that are settled; up to `until`, where that is
+/// given. No row will ever come to stand before those that this answered. `table` has `txid` and `seq`, as the
+/// log has.
 ///
 /// # Errors
 /// The store's.
-pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Entry>> {
+pub fn settled_rows_in<R>(
+    conn: &mut Conn,
+    (columns, table): (&str, &str),
+    from: Place,
+    until: Option<Place>,
+    limit: i64,
+) -> Result<Vec<R>>
+where
+    R: QueryableByName<diesel::sqlite::Sqlite> + QueryableByName<diesel::pg::Pg> + 'static,
+{
     let until = until.unwrap_or(Place::END);
-    let rows: Vec<Row> = match conn {
+    let rows = match conn {
         Conn::Sqlite(c) => diesel::sql_query(format!(
-            "SELECT {COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+            "SELECT {columns} FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         ))
         .bind::<BigInt, _>(from.seq)
         .bind::<BigInt, _>(until.seq)
@@ -105,7 +125,7 @@ pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64
             // Whatever this snapshot's transactions are done with, it sees.
             let horizon = horizon_in(c)?;
             diesel::sql_query(format!(
-                "SELECT {COLUMNS} FROM events WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
+                "SELECT {columns} FROM {table} WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
                  AND txid < $5 ORDER BY txid, seq LIMIT $6"
             ))
             .bind::<BigInt, _>(from.txid)
@@ -117,6 +137,15 @@ pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64
             .load(c)?
         }
     };
+    Ok(rows)
+}
+
+/// The next events of the log after `from`, as [`settled_rows_in`].
+///
+/// # Errors
+/// The store's.
+pub fn settled_in(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = settled_rows_in(conn, (COLUMNS, "events"), from, until, limit)?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

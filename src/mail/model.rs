@@ -27,6 +27,8 @@ words! {
         Invitation = "invitation",
         /// An invoice is unpaid, and what follows from it.
         PaymentOverdue = "payment_overdue",
+        /// A webhook endpoint was disabled because nothing arrives there.
+        WebhookDisabled = "webhook_disabled",
     }
 }
 
@@ -44,6 +46,7 @@ impl LetterKind {
             Self::PasswordChanged | Self::EmailChanged => &[],
             Self::Invitation => &["organization", "role", "token", "expires_in"],
             Self::PaymentOverdue => &["slug", "plan", "since", "now", "next"],
+            Self::WebhookDisabled => &["slug", "endpoint", "since", "error"],
         }
     }
 

@@ -32,6 +32,7 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
     "email_changed",
     "invitation",
     "payment_overdue",
+    "webhook_disabled",
 );
 
 /// The line that a text begins with.

@@ -20,6 +20,7 @@ use crate::placement::{self, steps_run};
 use crate::subscriptions;
 use crate::tenants::Handle;
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
+use crate::webhooks;
 use crate::work::runner::{Running, Worker};
 use crate::work::{self, Operation};
 
@@ -118,6 +119,7 @@ impl Remover {
                 people::pending::remove_of_tenant(conn, id)?;
                 people::invitations::remove_of_tenant(conn, id)?;
                 mail::remove_of_tenant_in(conn, id)?;
+                webhooks::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
                 placement::remove_in(conn, id)?;
                 subscriptions::remove_of_tenant_in(conn, id)?;

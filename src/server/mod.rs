@@ -29,6 +29,7 @@ use crate::catalog::{self, Opened, Shelf};
 use crate::config::settings::ClockMode;
 use crate::config::{MasterKeys, Settings, master_key};
 use crate::db::{Db, Options};
+use crate::feeds;
 use crate::http::caller::{self, Authenticate, Gate, Guarded};
 use crate::http::client::Proxies;
 use crate::http::{idempotency, openapi, request};
@@ -291,10 +292,12 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         purses: Purses::default(),
         till: Till::default(),
         intake: Intake::default(),
+        webhooks: Default::default(),
         known_meters: Default::default(),
         uses: Uses::default(),
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
+        tail: feeds::Tail::default(),
         freshness,
         wake: Wake::default(),
         subscriptions_due: Notify::new(),
@@ -334,12 +337,15 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         let runner = Runner::new(db, clock, pace, wake, workers(app), Lane { kinds: MAIL_LANE, inside });
         tasks.spawn(runner.serve(app.stopping.clone()));
     }
+    crate::broker::start(app, tasks);
     tasks.spawn(subscriptions::clockwork::serve(app.clone(), app.stopping.clone()));
     tasks.spawn(stock::keep(app.clone(), app.stopping.clone()));
     tasks.spawn(till::serve(app.clone()));
     tasks.spawn(intake::serve(app.clone()));
     tasks.spawn(rollups::keep(app.clone()));
+    tasks.spawn(feeds::keep(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
+    crate::webhooks::start(app, tasks);
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),
@@ -348,9 +354,8 @@ fn start_background(app: &App, tasks: &TaskTracker) {
         app.stopping.clone(),
     ));
     tasks.spawn(signing::commands::serve(app.clone(), app.stopping.clone()));
-    let tidy = app.clone();
+    let (tidy, janitor) = (app.clone(), app.clone());
     tasks.spawn(async move { tidy.connections.keep_tidy(tidy.stopping.clone()).await });
-    let janitor = app.clone();
     tasks.spawn(async move {
         while janitor.stopping.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_some() {
             let now = janitor.clock.now();

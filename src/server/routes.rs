@@ -6,8 +6,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, entitlements, identity, keys, metering, onboarding, operations, placement,
-    subscriptions, tenants,
+    billing, catalog, entitlements, feeds, identity, keys, metering, onboarding, operations, placement,
+    subscriptions, tenants, webhooks,
 };
 
 /// The documented endpoints.
@@ -28,8 +28,10 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(billing::http::routes)
         .configure(identity::http::routes)
         .configure(operations::http::routes)
+        .configure(feeds::http::routes)
         .configure(metering::usage::http::routes)
         .configure(metering::rollups::http::routes)
+        .configure(webhooks::http::routes)
         .configure(clock::routes)
         .configure(system::routes);
 }

@@ -30,6 +30,12 @@ public = false
 name = "Dollars"
 price = 2_000
 currency = "USD"
+[plans.pages]
+name = "Pages"
+price = 500
+currency = "EUR"
+[plans.pages.features]
+pages = { meter = "pages", limit = 10, per = "month", overage = "allow" }
 "#;
 
 fn sold(starting: Starting) -> Starting {
@@ -210,6 +216,36 @@ on_each_engine! {
         program.get(own).await.expect(200);
         assert_eq!(pay(&server, &acme).await, [1_000]);
         assert_eq!(invoices(&server, &acme, "paid").await.len(), 26);
+    }
+}
+
+on_each_engine! {
+    async fn an_invoice_says_what_was_used_in_the_period_that_it_ends(scene) {
+        let (server, _database) = timeless(scene);
+        let now = server.operator().get("/admin/v1/clock").await.expect(200);
+        let year: i64 = now["now"].as_str().unwrap()[..4].parse().unwrap();
+        until(&server, &format!("{}-03-01T09:00:00Z", year + 1)).await;
+        let acme = server.settle("Acme").await;
+        command(&server.operator(), &format!("{}/subscription/change", acme.admin()), json!({ "plan": "pages" })).await;
+        pay(&server, &acme).await;
+        let meter = server.service(&["usage:write"]).await;
+        let used = |id: &str, value: i64| {
+            let data = json!({ "value": value });
+            json!({ "specversion": "1.0", "id": id, "source": "/printer", "type": "pages", "subject": acme.id, "data": data })
+        };
+        let sent = json!([used("a", 7), used("b", 5), used("a", 7)]);
+        let request = meter.request("POST", "/v1/usage/events");
+        let request = request.header("content-type", "application/cloudevents-batch+json").body(sent.to_string());
+        meter.send(request).await.expect(200);
+
+        until(&server, &format!("{}-04-01T09:00:00Z", year + 1)).await;
+        let invoice = invoices(&server, &acme, "open").await.remove(0);
+        let line = |kind: &str| {
+            let lines = invoice["lines"].as_array().unwrap();
+            lines.iter().find(|line| line["kind"] == kind).cloned().unwrap_or_else(|| panic!("no {kind} in {invoice}"))
+        };
+        assert_eq!((&line("plan")["amount"], &invoice["total"]), (&json!(500), &json!(500)));
+        assert_eq!((&line("usage")["quantity"], &line("usage")["amount"]), (&json!(12), &json!(0)), "{invoice}");
     }
 }
 

@@ -185,6 +185,7 @@ struct Ids {
     user: String,
     invitation: String,
     invoice: String,
+    endpoint: String,
     session: String,
     /// Of nobody and of nothing: what happens to these must not happen to the test's own.
     officer: String,
@@ -202,7 +203,10 @@ impl Ids {
         let line = json!({ "kind": "usage", "description": "Calls", "quantity": 1, "unit_price": 1 });
         let body = json!({ "tenant": settler.id, "currency": "EUR", "lines": [line] });
         let invoice = settler.owner.with(OPERATOR_KEY).post("/admin/v1/invoices", body).await.expect(201);
+        let body = json!({ "url": "https://hooks.example.com/", "enabled": false });
+        let endpoint = settler.owner.post("/v1/tenant/webhook-endpoints", body).await.expect(201);
         Self {
+            endpoint: endpoint["id"].as_str().unwrap().to_owned(),
             tenant: settler.id.clone(),
             key,
             operation: settler.operation.clone(),
@@ -229,6 +233,8 @@ impl Ids {
             "user_id" => self.user.clone(),
             "invitation_id" => self.invitation.clone(),
             "invoice_id" => self.invoice.clone(),
+            "endpoint_id" => self.endpoint.clone(),
+            "delivery_id" => "whd_01h455vb4pex5vsknk084sn02q".to_owned(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
             "projection" => "nothing".to_owned(),
             other => panic!("which id is {other}? Say so here."),

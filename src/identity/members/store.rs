@@ -111,6 +111,21 @@ pub fn owner_email(conn: &mut Conn, tenant: TenantId) -> Result<Option<String>> 
         .map_err(Into::into)
 }
 
+/// The addresses of a tenant's owners and admins.
+///
+/// # Errors
+/// The store's.
+pub fn keepers_emails(conn: &mut Conn, tenant: TenantId) -> Result<Vec<String>> {
+    memberships::table
+        .inner_join(users::table.on(users::id.eq(memberships::user_id)))
+        .filter(memberships::tenant_id.eq(tenant))
+        .filter(memberships::role.eq_any([TenantRole::Owner, TenantRole::Admin]))
+        .order((memberships::created_at.asc(), memberships::user_id.asc()))
+        .select(users::email)
+        .load(conn)
+        .map_err(Into::into)
+}
+
 /// Whether an address belongs to a member.
 ///
 /// # Errors

@@ -130,19 +130,14 @@ async fn no_tenant_can_stand_in_the_way_of_its_suspension() {
                 "SELECT pg_advisory_lock(n) FROM generate_series(1, 500) n".to_owned(),
             ] {
                 let client = world.tenant(&home, &secret).await.unwrap();
-                // The second waits for the first: leave it waiting.
-                let work = tokio::spawn(async move {
-                    let _ = client.batch_execute(&sql).await;
-                    client
-                });
-                held.push(work);
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                let _ = client.batch_execute(&sql).await;
+                held.push(client);
             }
             let begun = std::time::Instant::now();
             world.cluster.lock_out(&home).await.unwrap();
             println!("{isolation}: locked out in {:?}", begun.elapsed());
-            for work in held {
-                assert!(work.await.unwrap().batch_execute("SELECT 1").await.is_err());
+            for session in held {
+                assert!(session.batch_execute("SELECT 1").await.is_err());
             }
             assert!(world.tenant(&home, &secret).await.is_err());
             remove(&world.cluster, &home).await;

@@ -227,8 +227,10 @@ async fn endless_statements_are_stopped() {
     let caps = Caps { timeout: Duration::from_secs(3600), ..CAPS };
     let caller =
         tokio::spawn(async move { door.query(&target, &statement(endless, &[]), Access::Write, caps).await });
-    until("it runs", async || counts(&f.door).idle == 0).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let other = rusqlite::Connection::open(&f.path).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    until("it holds the file's lock", async || other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err())
+        .await;
     caller.abort();
     until("it is stopped", async || counts(&f.door).open == 0).await;
     assert_eq!(word(&f.run(Access::Write, "DELETE FROM log", &[]).await), "ok", "its lock is gone");

@@ -1,7 +1,9 @@
 //! What tests stand on: places to keep a control store and tenants' data, each test with its own.
 
 pub mod doctor;
+pub mod hooks;
 pub mod mail;
+pub mod nats;
 pub mod postgres;
 pub mod proxy;
 pub mod server;

@@ -55,31 +55,7 @@ const COLUMNS: &str = "txid, seq, tenant_id, at, received_at, counts";
 /// # Errors
 /// The store's.
 pub fn settled(conn: &mut Conn, from: Place, until: Option<Place>, limit: i64) -> Result<Vec<Raw>> {
-    let until = until.unwrap_or(Place { txid: i64::MAX, seq: i64::MAX });
-    let rows: Vec<Row> = match conn {
-        Conn::Sqlite(c) => diesel::sql_query(format!(
-            "SELECT {COLUMNS} FROM usage_events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        ))
-        .bind::<BigInt, _>(from.seq)
-        .bind::<BigInt, _>(until.seq)
-        .bind::<BigInt, _>(limit)
-        .load(c)?,
-        Conn::Postgres(c) => {
-            // What this snapshot's transactions are done with; what they wrote, it sees.
-            let horizon = log::horizon_in(c)?;
-            diesel::sql_query(format!(
-                "SELECT {COLUMNS} FROM usage_events WHERE (txid, seq) > ($1, $2) AND (txid, seq) <= ($3, $4) \
-                 AND txid < $5 ORDER BY txid, seq LIMIT $6"
-            ))
-            .bind::<BigInt, _>(from.txid)
-            .bind::<BigInt, _>(from.seq)
-            .bind::<BigInt, _>(until.txid)
-            .bind::<BigInt, _>(until.seq)
-            .bind::<BigInt, _>(horizon)
-            .bind::<BigInt, _>(limit)
-            .load(c)?
-        }
-    };
+    let rows: Vec<Row> = log::settled_rows_in(conn, (COLUMNS, "usage_events"), from, until, limit)?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

@@ -1,0 +1,1 @@
+"""Notes for the tenants of a Tenantry control plane."""
