@@ -7,7 +7,7 @@ facts! {
     /// The catalogue of plans was read anew, and something in it had changed.
     CatalogueLoaded = "catalogue.loaded", Operator {
         /// How often it has been loaded.
-        pub number: i32,
+        pub number: i64,
         /// What changed.
         pub diff: Diff,
     }

@@ -4,8 +4,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::invitations::Invitation;
-use super::sessions::EndReason;
+use super::invitations::model::Invitation;
+use super::sessions::model::EndReason;
 use crate::auth::caller::{OperatorRole, TenantRole};
 use crate::facts;
 use crate::kernel::clock::Ts;

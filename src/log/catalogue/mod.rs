@@ -6,6 +6,8 @@
 //! them once, by [`install`]. A kind that nobody declared counts as the operator's own and is read as written.
 
 mod show;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -67,6 +69,12 @@ impl FactType {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// What it happened to, the first word of its name.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        self.kind.split('.').next().unwrap_or(self.kind)
     }
 
     /// The version of the shape that is written now; 1 is the first.
@@ -146,10 +154,41 @@ pub fn find(kind: &str) -> Option<&'static FactType> {
     KNOWN.get()?.get(kind).copied()
 }
 
-/// Who sees events of this kind.
+/// What is wrong with asking for `filter`, a kind or all of a noun (`tenant.*`): that there is none. Nothing is,
+/// when the catalogue has not been told what there is.
+#[must_use]
+pub fn stranger(filter: &str) -> Option<String> {
+    let noun = filter.strip_suffix(".*");
+    let known = |fact: &FactType| noun.map_or(fact.kind == filter, |noun| fact.noun() == noun);
+    if filter == "*" || !installed() || all().any(known) {
+        return None;
+    }
+    let names = all().map(|fact| match noun {
+        Some(_) => format!("{}.*", fact.noun()),
+        None => fact.kind.to_owned(),
+    });
+    let near = names.map(|name| (strsim::damerau_levenshtein(filter, &name), name)).min();
+    let what = if noun.is_some() { "no type of event begins so" } else { "is no type of event" };
+    Some(match near {
+        Some((distance, name)) if distance <= 3 => format!("{filter}: {what}; did you mean {name}?"),
+        _ => format!("{filter}: {what}; GET /v1/event-types lists them"),
+    })
+}
+
+/// Who sees events of this kind. One that this program does not know, written by a newer one, is seen by whom
+/// those of its noun are seen by.
 #[must_use]
 pub fn audience(kind: &str) -> Audience {
-    find(kind).map_or(Audience::Operator, FactType::audience)
+    if let Some(fact) = find(kind) {
+        return fact.audience();
+    }
+    let noun = kind.split('.').next().unwrap_or(kind);
+    let mut kin = all().filter(|fact| fact.noun() == noun).peekable();
+    if kin.peek().is_some() && kin.all(|fact| fact.audience() == Audience::Tenant) {
+        Audience::Tenant
+    } else {
+        Audience::Operator
+    }
 }
 
 /// `data` as it was written, in the newest shape of its kind: version and data.
@@ -219,85 +258,4 @@ macro_rules! facts {
             }
         }
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn named(mut data: Value) -> Value {
-        if let Some(fields) = data.as_object_mut() {
-            let name = fields.remove("title").unwrap_or(Value::Null);
-            fields.insert("name".to_owned(), name);
-        }
-        data
-    }
-
-    fn counted(mut data: Value) -> Value {
-        if let Some(fields) = data.as_object_mut() {
-            fields.entry("count").or_insert(json!(1));
-        }
-        data
-    }
-
-    facts! {
-        /// Something was
-        /// done.
-        Done = "thing.done", Tenant steps [named, counted] {
-            /// What it is called.
-            pub name: Option<String>,
-            /// How often.
-            pub count: u32,
-        }
-        /// The same again.
-        Again = "thing.again", Operator (Done)
-    }
-
-    #[test]
-    fn old_versions_are_read_in_the_newest_shape() {
-        let fact = Done::fact();
-        assert_eq!((fact.version(), fact.audience()), (3, Audience::Tenant));
-        assert_eq!(fact.description(), "Something was done.");
-        let newest = json!({ "name": "a", "count": 1 });
-        for (version, data) in
-            [(1, json!({ "title": "a" })), (2, json!({ "name": "a" })), (3, newest.clone())]
-        {
-            assert_eq!(fact.newest(version, data), (3, newest.clone()), "from version {version}");
-        }
-        assert!(fact.faults(&newest).is_empty());
-        assert_eq!(fact.faults(&json!({ "name": 1 })).len(), 2);
-        let data = serde_json::to_value(Again(Done { name: None, count: 2 })).unwrap();
-        assert_eq!(data, json!({ "name": null, "count": 2 }));
-        assert!(Again::fact().faults(&data).is_empty());
-        assert_eq!(Again::fact().faults(&json!({})).len(), 1);
-    }
-
-    #[test]
-    fn what_is_unknown_stays_as_it_is_and_is_the_operators_own() {
-        let odd = json!({ "title": 1 });
-        assert_eq!(Done::fact().newest(4, odd.clone()), (4, odd.clone()));
-        assert_eq!(Done::fact().newest(0, odd.clone()), (0, odd.clone()));
-        assert_eq!(newest("nobody.declared", 1, odd.clone()), (1, odd));
-        assert_eq!(audience("nobody.declared"), Audience::Operator);
-    }
-
-    proptest! {
-        #[test]
-        fn each_step_is_taken_once_and_in_order(version in 1i32..=3, name in "\\PC{0,20}") {
-            let data = match version {
-                1 => json!({ "title": name }),
-                2 => json!({ "name": name }),
-                _ => json!({ "name": name, "count": 7 }),
-            };
-            let (now, data) = Done::fact().newest(version, data);
-            prop_assert_eq!(now, 3);
-            prop_assert_eq!(&data["name"], &json!(name));
-            prop_assert!(Done::fact().faults(&data).is_empty());
-            // What is in the newest shape already is not touched again.
-            prop_assert_eq!(Done::fact().newest(3, data.clone()), (3, data));
-        }
-    }
 }

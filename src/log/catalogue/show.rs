@@ -15,6 +15,8 @@ const ID: &str = "01h455vb4pex5vsknk084sn02q";
 const MOMENT: &str = "2030-01-31T12:00:00Z";
 /// What may stand in the data of any event.
 const STEAD: &str = "When an operator did it in a member's stead: in whose.";
+/// And this.
+const CAUSE: &str = "When the product did it on its own: the operation, or the provider's notification, that made it, by id; `clock` for what was due.";
 
 impl FactType {
     /// The JSON Schema (draft 2020-12) of its data, complete in itself.
@@ -28,6 +30,7 @@ impl FactType {
             let properties = fields.entry("properties").or_insert_with(|| json!({}));
             if let Some(properties) = properties.as_object_mut() {
                 let text = json!({ "type": ["string", "null"] });
+                properties.insert("cause".to_owned(), json!({ "type": "string", "description": CAUSE }));
                 properties.insert(
                     "in_stead_of".to_owned(),
                     json!({
@@ -53,7 +56,6 @@ impl FactType {
 #[must_use]
 pub fn sample(source: &str, fact: &FactType) -> Value {
     let id = |text: &str| format!("{text}_{ID}");
-    let moment = MOMENT.parse::<Ts>().ok().unwrap_or_else(|| Ts::from_micros(0).unwrap_or(Ts::MIN));
     let tenant = id(TenantId::PREFIX).parse().ok().filter(|_| fact.audience() == Audience::Tenant);
     let entry = Entry {
         place: Place { txid: 0, seq: 42 },
@@ -65,7 +67,7 @@ pub fn sample(source: &str, fact: &FactType) -> Value {
         actor_id: "example".to_owned(),
         address: None,
         request_id: None,
-        at: moment,
+        at: MOMENT.parse().unwrap_or(Ts::EPOCH),
         data: fact.example(),
     };
     cloud::event(source, &entry)
@@ -116,7 +118,9 @@ fn sample_of(root: &Value, schema: &Value, depth: usize) -> Value {
             None => json!([]),
         },
         Some("string") => json!(text(schema)),
-        Some("integer" | "number") => schema.get("minimum").filter(|least| **least != 0).cloned().unwrap_or_else(|| json!(1)),
+        Some("integer" | "number") => {
+            schema.get("minimum").filter(|least| **least != 0).cloned().unwrap_or_else(|| json!(1))
+        }
         Some("boolean") => json!(true),
         _ => Value::Null,
     }
@@ -144,7 +148,8 @@ fn words(root: &Value, schema: &Value) -> String {
     }
     for word in ["oneOf", "anyOf"] {
         if let Some(items) = schema.get(word).and_then(Value::as_array) {
-            let all: Vec<_> = items.iter().map(|item| words(root, item)).filter(|item| !item.is_empty()).collect();
+            let all: Vec<_> =
+                items.iter().map(|item| words(root, item)).filter(|item| !item.is_empty()).collect();
             return all.join(" or ");
         }
     }
@@ -179,7 +184,8 @@ pub fn markdown(all: &[&FactType]) -> String {
          (`tenantry events page > docs/EVENTS.md`); the same is told, with JSON Schemas, by `GET /v1/event-types`.\n\n\
          Outside, an event is a CloudEvent 1.0; the fields below are those of its `data`. New fields may come \
          at any time; a field that changes or goes makes a new version, and older rows are read in the newest \
-         shape. What an operator did in a member's stead carries `in_stead_of`.\n",
+         shape. What an operator did in a member's stead carries `in_stead_of`; what the product did on its \
+         own carries `cause`: the id of the operation or of the provider's notification that made it, or `clock`.\n",
     );
     let mut noun = "";
     for fact in all {
@@ -195,7 +201,8 @@ pub fn markdown(all: &[&FactType]) -> String {
         write_all(&mut page, format_args!("\n### `{}`\n\n{}\n", fact.kind(), fact.description()));
         write_all(&mut page, format_args!("Version {}, {seen}.\n", fact.version()));
         let root = fact.shape().json();
-        let Some(fields) = root.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) else {
+        let Some(fields) = root.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty())
+        else {
             continue;
         };
         page.push_str("\n| field | is | |\n|---|---|---|\n");
