@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::told;
 use crate::app::App;
 use crate::auth::{Caller, Verb};
@@ -11,6 +9,7 @@ use crate::http::{Answer, Attempt, Outcome};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, WebhookDeliveryId, WebhookEndpointId};
+use crate::webhooks::events::{WebhookDeliveryRetried, WebhookEndpointReplayed};
 use crate::webhooks::fan;
 use crate::webhooks::model::{Again, AskedAgain, DeliveryView, Replayed};
 use crate::webhooks::store;
@@ -40,7 +39,7 @@ pub async fn test(
 ) -> Result<Answer<DeliveryView>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
     let (now, by) = (app.clock.now(), (caller.kind(), caller.actor()));
-    let message = fan::ping(app.tokens.issuer(), tenant, by, json!({ "endpoint_id": id }), now)?;
+    let message = fan::ping(app.tokens.issuer(), tenant, by, id, now)?;
     let answer = app
         .db
         .write_held(move |conn| {
@@ -81,8 +80,8 @@ pub async fn retry(
                 enabled(&queue)?;
                 deliveries::again(conn, id, now)?;
                 queue::wake(conn, &queue, now)?;
-                let data = json!({ "endpoint_id": endpoint, "delivery_id": id });
-                told(conn, &caller, now, tenant, "webhook_delivery.retried", data)?;
+                let retried = WebhookDeliveryRetried { endpoint_id: endpoint, delivery_id: id };
+                told(conn, &caller, now, tenant, retried)?;
                 Ok(deliveries::get(conn, Some(tenant), Some(endpoint), id)?.view())
             })
         })
@@ -151,8 +150,8 @@ async fn again(
                 };
                 queue::wake(conn, &queue, now)?;
                 let queued = u32::try_from(queued).unwrap_or(u32::MAX);
-                let data = json!({ "endpoint_id": id, "queued": queued });
-                told(conn, &caller, now, row.tenant_id, "webhook_endpoint.replayed", data)?;
+                let replayed = WebhookEndpointReplayed { endpoint_id: id, queued };
+                told(conn, &caller, now, row.tenant_id, replayed)?;
                 Ok(Replayed { queued, more })
             })
         })
