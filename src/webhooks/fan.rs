@@ -18,6 +18,8 @@ use crate::log::cloud;
 use crate::log::follower::{Begin, Follows};
 use crate::log::{Entry, Place};
 
+/// Its name among followers.
+pub const NAME: &str = "webhooks";
 /// The type of the event that a test sends.
 pub const PING: &str = "webhook.ping";
 
@@ -83,7 +85,7 @@ pub fn ping(
 
 impl Follows for Fan {
     fn name(&self) -> &'static str {
-        "webhooks"
+        NAME
     }
 
     fn begin(&self) -> Begin {
