@@ -10,6 +10,7 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId, WebhookEndpointId};
 use crate::kernel::page::PageRequest;
+use crate::log::Place;
 use crate::webhooks::model::{AskedAgain, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
 
 /// A new endpoint.
@@ -150,10 +151,13 @@ pub(super) struct DeliveryParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 impl DeliveryParams {
-    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest)> {
+    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest, Option<Place>)> {
         let request = PageRequest::parse(self.limit, self.cursor.as_deref())?;
         let filter = DeliveryFilter {
             state: self.state,
@@ -161,7 +165,7 @@ impl DeliveryParams {
             event: self.event,
             ..DeliveryFilter::default()
         };
-        Ok((filter, request))
+        Ok((filter, request, self.min_seq))
     }
 }
 
@@ -196,12 +200,15 @@ pub(super) struct AllDeliveryParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 impl AllDeliveryParams {
-    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest)> {
+    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest, Option<Place>)> {
         let request = PageRequest::parse(self.limit, self.cursor.as_deref())?;
-        let Self { tenant, endpoint, state, kind, event, .. } = self;
-        Ok((DeliveryFilter { tenant, endpoint, state, kind, event }, request))
+        let Self { tenant, endpoint, state, kind, event, min_seq, .. } = self;
+        Ok((DeliveryFilter { tenant, endpoint, state, kind, event }, request, min_seq))
     }
 }

@@ -161,8 +161,8 @@ async fn deliveries(
     params: Params<DeliveryParams>,
 ) -> Reply<web::Json<Page<DeliveryView>>> {
     let id = paths::id(&id, "webhook endpoint")?;
-    let (filter, request) = params.0.read()?;
-    Ok(web::Json(queries::deliveries_of(&app, &caller, id, filter, request).await?))
+    let (filter, request, min_seq) = params.0.read()?;
+    Ok(web::Json(queries::deliveries_of(&app, &caller, id, filter, request, min_seq).await?))
 }
 
 /// Reads a delivery, with what is sent and every attempt.
