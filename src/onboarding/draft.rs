@@ -42,7 +42,7 @@ fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
 
 /// What the log tells of a new tenant.
 fn facts(tenant: &Tenant) -> serde_json::Value {
-    json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster })
+    json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster, "region": tenant.region })
 }
 
 impl Draft {

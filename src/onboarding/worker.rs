@@ -68,7 +68,7 @@ impl Onboarder {
                 placement::built_in(conn, id, PlaceState::Assigned, &version, now)?;
                 let mut tenant = tenant.activate(now)?;
                 tenants::save_in(conn, &mut tenant)?;
-                let data = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster });
+                let data = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster, "region": tenant.region });
                 log::append_in(conn, &Caller::system("onboarding"), now, NewEvent::of(id, "tenant.provisioned", data))?;
                 Ok(())
             })
