@@ -72,6 +72,8 @@ diesel::table! {
         status -> Integer,
         answer -> Binary,
         expires_at -> SqlTs,
+        txid -> Nullable<BigInt>,
+        seq -> Nullable<BigInt>,
     }
 }
 

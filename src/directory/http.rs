@@ -11,7 +11,7 @@ use super::queries::{self, Asked, Filter, Of};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{Params, Reply};
-use crate::kernel::error::{Error, FieldError, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::isolation::Isolation;
 use crate::kernel::page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 use crate::log::{Order, Place};
@@ -46,8 +46,9 @@ struct DirectoryParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before, with the same `sort` and `order`.
     cursor: Option<String>,
-    /// The answer knows at least what a command did that answered with this in its header `Tenantry-Seq`.
-    min_seq: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -58,26 +59,19 @@ struct ActivityParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
-    /// The answer knows at least what a command did that answered with this in its header `Tenantry-Seq`.
-    min_seq: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
-/// Reads how much is asked for and how far it must be, naming each that is wrong.
-fn bounds(limit: Option<u32>, min_seq: Option<&str>) -> Result<(u32, Option<Place>)> {
-    let mut wrong = Vec::new();
+/// Reads how much is asked for.
+fn bounded(limit: Option<u32>) -> Result<u32> {
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        wrong.push(FieldError { pointer: "?limit".into(), detail: format!("must be 1 to {MAX_LIMIT}") });
+    if (1..=MAX_LIMIT).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Error::field("?limit", format!("must be 1 to {MAX_LIMIT}")))
     }
-    let place = match min_seq.map(str::parse::<Place>) {
-        None => None,
-        Some(Ok(place)) => Some(place),
-        Some(Err(error)) => {
-            wrong.push(FieldError { pointer: "?min_seq".into(), detail: error.to_string() });
-            None
-        }
-    };
-    if wrong.is_empty() { Ok((limit, place)) } else { Err(Error::Invalid(wrong)) }
 }
 
 /// Looks tenants up, with their members, keys and last activity.
@@ -91,7 +85,7 @@ async fn directory(
     params: Params<DirectoryParams>,
 ) -> Reply<web::Json<Page<Listing>>> {
     let params = params.0;
-    let (limit, min_seq) = bounds(params.limit, params.min_seq.as_deref())?;
+    let limit = bounded(params.limit)?;
     let sort = params.sort.unwrap_or(Sort::CreatedAt);
     let usual = if sort == Sort::Name { Order::Asc } else { Order::Desc };
     let asked = Asked {
@@ -107,7 +101,7 @@ async fn directory(
         order: params.order.unwrap_or(usual),
         cursor: params.cursor,
         limit,
-        min_seq,
+        min_seq: params.min_seq,
     };
     Ok(web::Json(queries::directory(&app, &caller, asked).await?))
 }
@@ -121,8 +115,8 @@ async fn own_activity(
     params: Params<ActivityParams>,
 ) -> Reply<web::Json<Page<Line>>> {
     let params = params.0;
-    let (limit, min_seq) = bounds(params.limit, params.min_seq.as_deref())?;
-    Ok(web::Json(queries::activity(&app, &caller, Of::Own, params.cursor, limit, min_seq).await?))
+    let limit = bounded(params.limit)?;
+    Ok(web::Json(queries::activity(&app, &caller, Of::Own, params.cursor, limit, params.min_seq).await?))
 }
 
 /// Tells what happened in a tenant, in sentences, newest first; also what concerns the operator alone.
@@ -135,7 +129,7 @@ async fn activity_of(
     params: Params<ActivityParams>,
 ) -> Reply<web::Json<Page<Line>>> {
     let params = params.0;
-    let (limit, min_seq) = bounds(params.limit, params.min_seq.as_deref())?;
+    let limit = bounded(params.limit)?;
     let of = Of::Tenant(Handle::parse(&tenant));
-    Ok(web::Json(queries::activity(&app, &caller, of, params.cursor, limit, min_seq).await?))
+    Ok(web::Json(queries::activity(&app, &caller, of, params.cursor, limit, params.min_seq).await?))
 }

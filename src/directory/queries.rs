@@ -15,7 +15,7 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::page::Page;
-use crate::log::{Order, Place, projection};
+use crate::log::{self, Order, Place};
 use crate::tenants::{self, Handle};
 
 pub use super::store::listings::Filter;
@@ -83,7 +83,7 @@ fn cut<T>(mut rows: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T
 /// A page of the directory of tenants.
 ///
 /// # Errors
-/// As [`Caller::may`]; [`Error::Invalid`] for a cursor of another list; as [`projection::reached`].
+/// As [`Caller::may`]; [`Error::Invalid`] for a cursor of another list; as [`log::reached`].
 pub async fn directory(app: &App, caller: &Caller, asked: Asked) -> Result<Page<Listing>> {
     caller.may(Verb::ReadTenants)?;
     let Asked { filter, sort, order, cursor, limit, min_seq } = asked;
@@ -91,9 +91,7 @@ pub async fn directory(app: &App, caller: &Caller, asked: Asked) -> Result<Page<
         Some(cursor) => Some(read(sort, order, &cursor).ok_or_else(strange)?),
         None => None,
     };
-    if let Some(place) = min_seq {
-        projection::reached(&app.db, DIRECTORY, place).await?;
-    }
+    log::caught_up(&app.db, DIRECTORY, min_seq).await?;
     let fetch = i64::from(limit) + 1;
     let rows =
         app.db.read(move |conn| listings::page(conn, &filter, (sort, order), after, fetch)).await?;
@@ -123,9 +121,7 @@ pub async fn activity(
         Some(cursor) => Some(cursor.parse().map_err(|_| strange())?),
         None => None,
     };
-    if let Some(place) = min_seq {
-        projection::reached(&app.db, ACTIVITY, place).await?;
-    }
+    log::caught_up(&app.db, ACTIVITY, min_seq).await?;
     let fetch = i64::from(limit) + 1;
     let rows = app.db.read(move |conn| lines::page(conn, tenant, as_tenant, before, fetch)).await?;
     Ok(cut(rows, limit, |last| last.place.to_string()))

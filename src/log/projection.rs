@@ -26,10 +26,6 @@ pub const STEP: i64 = 2_000;
 const SWEPT: i64 = 500;
 /// How often it is looked for a rebuilding that somebody asked for.
 const PERIOD: Duration = Duration::from_millis(500);
-/// How long a query waits for a projection to get as far as it was asked.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(20);
 
 words! {
     /// What a generation of a projection is for.
@@ -334,27 +330,5 @@ async fn rebuilds(db: Db, projects: Arc<dyn Projects>, stop: CancellationToken) 
             }
         }
         stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await;
-    }
-}
-
-/// Waits until the follower `name` has taken the event at `place`, for whoever must see what they wrote.
-///
-/// # Errors
-/// [`Error::Unavailable`] `projection_behind` when that takes too long; the store's.
-pub async fn reached(db: &Db, name: &'static str, place: Place) -> Result<()> {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let known = db.read(move |conn| follower::find_in(conn, name)).await?;
-        if known.is_some_and(|known| known.place >= place) {
-            return Ok(());
-        }
-        if tokio::time::Instant::now() >= until {
-            return Err(Error::unavailable(
-                "projection_behind",
-                "what this call reads is not as far as `min_seq` yet; try again, or ask without it",
-                format!("{name} has not reached {place}"),
-            ));
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }

@@ -1,7 +1,5 @@
 //! Building projections anew, and letting those who follow stand still.
 
-use serde_json::json;
-
 use super::MEMORY;
 use super::model::Projection;
 use super::queries;
@@ -11,6 +9,7 @@ use crate::db::Conn;
 use crate::directory;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
+use crate::log::events::{ProjectionPaused, ProjectionRebuildStarted, ProjectionResumed};
 use crate::log::follower::{self, Begin};
 use crate::log::{self, NewEvent, projection};
 use crate::metering::rollups;
@@ -49,8 +48,8 @@ pub async fn rebuild(app: &App, caller: &Caller, name: &str) -> Result<Projectio
                 return Err(Error::NotFound("projection"));
             };
             if let Some(generation) = begun {
-                let data = json!({ "name": name, "generation": generation });
-                log::append_in(conn, &caller, now, NewEvent::global("projection.rebuild_started", data))?;
+                let started = ProjectionRebuildStarted { name: name.clone(), generation };
+                log::append_in(conn, &caller, now, NewEvent::global(started))?;
             }
             told_in(conn, &name, now)
         })
@@ -94,8 +93,12 @@ async fn stand(app: &App, caller: &Caller, name: &str, still: bool) -> Result<Pr
                 follower::pause_in(conn, &name, still, now)?
             };
             if changed {
-                let kind = if still { "projection.paused" } else { "projection.resumed" };
-                let event = NewEvent::global(kind, json!({ "name": name }));
+                let name = name.clone();
+                let event = if still {
+                    NewEvent::global(ProjectionPaused { name })
+                } else {
+                    NewEvent::global(ProjectionResumed { name })
+                };
                 log::append_in(conn, &caller, now, event)?;
             }
             told_in(conn, &name, now)
