@@ -7,7 +7,7 @@ use super::queries;
 use crate::app::App;
 
 /// Between two measurements.
-const PERIOD: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// Measures until the process stops.
 pub async fn measure(app: App) {
