@@ -28,8 +28,9 @@ use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
 use crate::keys::used::Uses;
-use crate::log::Notice;
+use crate::log::catalogue::FactType;
 use crate::log::memory::{Freshness, Listener};
+use crate::log::{self, Notice};
 use crate::mail::Mailer;
 use crate::metering::ingest::{Intake, commands::Known};
 use crate::metering::quota::Till;
@@ -129,10 +130,30 @@ impl Deref for App {
     }
 }
 
+/// Every kind of event that the product appends. A capability with an `events.rs` has its line here.
+#[must_use]
+pub fn facts() -> Vec<&'static FactType> {
+    let all = [
+        crate::billing::events::facts(),
+        crate::catalog::events::facts(),
+        crate::identity::events::facts(),
+        crate::keys::events::facts(),
+        crate::log::events::facts(),
+        crate::metering::events::facts(),
+        crate::onboarding::events::facts(),
+        crate::subscriptions::events::facts(),
+        crate::tenants::events::facts(),
+        crate::webhooks::events::facts(),
+        crate::work::events::facts(),
+    ];
+    all.concat()
+}
+
 impl App {
-    /// Shares the parts.
+    /// Shares the parts, and tells the log what can happen in them.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        log::catalogue::install(facts());
         Self(Arc::new(parts))
     }
 

@@ -72,6 +72,9 @@ impl std::str::FromStr for OperatorId {
     }
 }
 
+/// The cause of what was due by time alone.
+pub const CLOCK: &str = "clock";
+
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
 pub enum Who {
@@ -147,13 +150,21 @@ pub struct Caller {
     pub request_id: Option<Arc<str>>,
     /// The peer's address.
     pub address: Option<Arc<str>>,
+    /// What made the product do what it does on its own: an operation or an event, by id, or [`CLOCK`].
+    pub cause: Option<Arc<str>>,
 }
 
 impl Caller {
     /// The product itself, acting on its own.
     #[must_use]
     pub fn system(part: &'static str) -> Self {
-        Self { who: Who::System(part), request_id: None, address: None }
+        Self { who: Who::System(part), request_id: None, address: None, cause: None }
+    }
+
+    /// The same, doing it because of that operation or event, or of [`CLOCK`]: what it appends to the log says so.
+    #[must_use]
+    pub fn because(self, of: impl std::fmt::Display) -> Self {
+        Self { cause: Some(Arc::from(of.to_string())), ..self }
     }
 
     /// Authorises `verb`.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::events::{Facts, InvoiceOpened, InvoicePaid, InvoiceVoided};
 use super::model::{Invoice, NewInvoice, Wanted};
 use super::settle::{receive_in, settle_in};
 use super::{CHARGE_OPERATION, store};
@@ -40,7 +41,7 @@ pub(super) fn opened_in(
     let number = format!("INV-{year:04}-{:06}", store::next_number(conn, year)?);
     let invoice = new.open(number, tenant.name, now)?;
     store::insert(conn, &invoice)?;
-    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "invoice.opened", invoice.facts()))?;
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, InvoiceOpened(Facts::of(&invoice))))?;
     if invoice.total < 0 {
         let credit = (invoice.number.as_str(), invoice.currency.as_str(), invoice.total.saturating_neg());
         receive_in(conn, caller, now, tenant.id, credit)?;
@@ -83,7 +84,8 @@ pub fn mark_paid_in(
 ) -> Result<Invoice> {
     let mut invoice = store::get(conn, id)?.pay(paid_at, reference, now)?;
     store::save(conn, &mut invoice)?;
-    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.paid", invoice.facts()))?;
+    let paid = InvoicePaid(Facts::of(&invoice));
+    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, paid))?;
     Ok(invoice)
 }
 
@@ -94,7 +96,8 @@ pub fn mark_paid_in(
 pub fn void_in(conn: &mut Conn, caller: &Caller, now: Ts, id: InvoiceId, reason: String) -> Result<Invoice> {
     let mut invoice = store::get(conn, id)?.void(reason, now)?;
     store::save(conn, &mut invoice)?;
-    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, "invoice.voided", invoice.facts()))?;
+    let voided = InvoiceVoided(Facts::of(&invoice));
+    log::append_in(conn, caller, now, NewEvent::of(invoice.tenant_id, voided))?;
     Ok(invoice)
 }
 

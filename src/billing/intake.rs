@@ -1,9 +1,8 @@
 //! Notifications of the provider: each is proved, taken once, and has its effects in that one transaction. They come
 //! late, twice and in any order, so each effect asks whether it is still news.
 
-use serde_json::json;
-
 use super::commands::{after, tell_paid_in};
+use super::events::{BillingStatusChanged, PaymentFailed};
 use super::model::{Account, News, Notice, Status};
 use super::settle::{receive_in, settle_in};
 use super::store;
@@ -45,7 +44,7 @@ impl Outcome {
 pub async fn take(app: &App, caller: &Caller, signature: Option<&str>, raw: &[u8]) -> Result<Outcome> {
     let now = app.clock.now();
     let notice = app.billing.notice(signature, raw, now)?;
-    let caller = Caller { who: Who::System(app.billing.word()), ..caller.clone() };
+    let caller = Caller { who: Who::System(app.billing.word()), ..caller.clone() }.because(&notice.id);
     let again = app.clone();
     let (outcome, tenant) = app
         .db
@@ -110,12 +109,8 @@ fn failed_in(
     if store::is_known(conn, reference)? {
         return Ok(false);
     }
-    log::append_in(
-        conn,
-        caller,
-        now,
-        NewEvent::of(tenant, "payment.failed", json!({ "reference": reference })),
-    )?;
+    let failed = PaymentFailed { reference: reference.to_owned() };
+    log::append_in(conn, caller, now, NewEvent::of(tenant, failed))?;
     app.payment_news.iter().try_for_each(|news| news.failed_in(conn, app, caller, now, tenant))?;
     Ok(true)
 }
@@ -135,8 +130,8 @@ fn subscription_in(
     account.updated_at = now;
     store::save_account(conn, &account)?;
     if before != account.status {
-        let data = json!({ "provider": app.billing.word(), "status": status });
-        log::append_in(conn, caller, now, NewEvent::of(account.tenant_id, "billing.status_changed", data))?;
+        let changed = BillingStatusChanged { provider: app.billing.word().to_owned(), status };
+        log::append_in(conn, caller, now, NewEvent::of(account.tenant_id, changed))?;
     }
     if status == Status::Ended && unasked {
         app.payment_news

@@ -5,6 +5,7 @@
 
 pub mod by_hand;
 pub mod commands;
+pub mod events;
 pub mod http;
 pub mod intake;
 pub mod model;

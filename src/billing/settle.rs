@@ -1,7 +1,6 @@
 //! Payments meet invoices: the oldest open one first, and only whole.
 
-use serde_json::json;
-
+use super::events::{Facts, InvoicePaid, PaymentReceived};
 use super::model::{Invoice, Payment, payment};
 use super::store;
 use crate::auth::Caller;
@@ -36,9 +35,9 @@ pub fn receive_in(
         created_at: now,
     };
     store::insert_payment(conn, &payment)?;
-    let data =
-        json!({ "payment_id": payment.id, "reference": reference, "currency": currency, "amount": amount });
-    log::append_in(conn, caller, now, NewEvent::of(tenant, "payment.received", data))?;
+    let received =
+        PaymentReceived { payment_id: payment.id, reference: reference.to_owned(), currency, amount };
+    log::append_in(conn, caller, now, NewEvent::of(tenant, received))?;
     Ok(true)
 }
 
@@ -63,7 +62,7 @@ pub fn settle_in(
     for (invoice, reference) in settled {
         let mut invoice = invoice.pay(now, reference, now)?;
         store::save(conn, &mut invoice)?;
-        log::append_in(conn, caller, now, NewEvent::of(tenant, "invoice.paid", invoice.facts()))?;
+        log::append_in(conn, caller, now, NewEvent::of(tenant, InvoicePaid(Facts::of(&invoice))))?;
         paid.push(invoice);
     }
     for (payment, _) in payments.iter().zip(&before).filter(|(payment, before)| payment != before) {

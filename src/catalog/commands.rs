@@ -1,8 +1,7 @@
 //! Loading a catalogue: what its file says becomes what is sold, in one transaction or not at all.
 
-use serde_json::json;
-
 use super::diff::{Diff, diff};
+use super::events::CatalogueLoaded;
 use super::model::Catalogue;
 use super::store;
 use super::version::PlanVersion;
@@ -101,7 +100,7 @@ pub fn load_in(conn: &mut Conn, caller: &Caller, now: Ts, file: &Catalogue, defa
         store::archive(conn, key, now)?;
     }
     store::record(conn, number.saturating_add(1), &file.terms, &by, now)?;
-    let data = json!({ "number": number.saturating_add(1), "diff": found });
-    log::append_in(conn, caller, now, NewEvent::global("catalogue.loaded", data))?;
+    let loaded = CatalogueLoaded { number: number.saturating_add(1), diff: found.clone() };
+    log::append_in(conn, caller, now, NewEvent::global(loaded))?;
     Ok(found)
 }

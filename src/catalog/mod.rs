@@ -5,6 +5,7 @@
 //! what it would change, [`commands`] makes it what is sold, [`shelf`] answers from memory.
 pub mod commands;
 pub mod diff;
+pub mod events;
 pub mod http;
 pub mod meters;
 pub mod model;

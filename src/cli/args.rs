@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 
-use super::{config, doctor, invoice, keys, operation, plan, projection, store, tenant, webhooks};
+use super::{config, doctor, events, invoice, keys, operation, plan, projection, store, tenant, webhooks};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -85,6 +85,8 @@ pub enum Command {
     Projection(projection::ProjectionArgs),
     /// List and show invoices, mark them paid, take them back
     Invoice(invoice::InvoiceArgs),
+    /// Tell which types of events there are, and what is in them
+    Events(events::EventsArgs),
     /// Look at webhooks: where tenants' events go, what arrived; send again
     Webhooks(webhooks::WebhooksArgs),
     /// Look at durable work: what runs, what failed and why; try it again

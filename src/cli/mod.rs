@@ -1,7 +1,7 @@
 //! The command line: what an operator types, and what they read back.
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
-//!   [`serve`], [`store`] (`migrate`), [`config`], [`health`], [`invoice`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
+//!   [`serve`], [`store`] (`migrate`), [`config`], [`events`], [`health`], [`invoice`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
 //!   [`subscription`], [`operation`], [`webhooks`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
@@ -13,6 +13,7 @@ pub mod args;
 pub mod client;
 pub mod config;
 mod doctor;
+mod events;
 pub mod failure;
 pub mod follow;
 pub mod health;
@@ -86,6 +87,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Invoice(args) => client_side(invoice::run(args, inputs, out)),
         Command::Plan(args) => client_side(plan::run(args, inputs, out)),
         Command::Projection(args) => client_side(projection::run(args, inputs, out)),
+        Command::Events(args) => events::run(&args, out),
         Command::Webhooks(args) => client_side(webhooks::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),

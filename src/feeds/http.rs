@@ -142,7 +142,10 @@ impl FeedParams {
         };
         let kinds = match self.types.as_deref().map(str::parse::<Kinds>) {
             None => Kinds::all(),
-            Some(Ok(kinds)) => kinds,
+            Some(Ok(kinds)) => {
+                kinds.strangers().into_iter().for_each(|detail| refuse("?types", detail));
+                kinds
+            }
             Some(Err(error)) => {
                 refuse("?types", error.to_string());
                 Kinds::all()

@@ -76,19 +76,3 @@ impl Lens {
         Narrow { tenant: self.tenant, kinds: self.kinds.clone(), ..Narrow::default() }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_sees_its_own_facts_that_are_meant_for_it() {
-        let (mine, other) = (TenantId::mint(), TenantId::mint());
-        let lens = Lens { tenant: Some(mine), as_tenant: true, kinds: Kinds::all() };
-        assert!(lens.shows("tenant.suspended", Some(mine)));
-        assert!(!lens.shows("tenant.suspended", Some(other)) && !lens.shows("tenant.suspended", None));
-        assert!(!lens.shows("operation.retried", Some(mine)));
-        let operators = Lens { as_tenant: false, ..lens };
-        assert!(operators.shows("operation.retried", Some(mine)));
-    }
-}

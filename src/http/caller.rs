@@ -128,7 +128,7 @@ fn caller_of(request: &HttpRequest, context: &Context, who: Who) -> Caller {
         Some(peer) if peer.address == address => Arc::clone(&peer.text),
         _ => address.to_string().into(),
     });
-    Caller { who, request_id: Some(Arc::clone(&context.id)), address }
+    Caller { who, request_id: Some(Arc::clone(&context.id)), address, cause: None }
 }
 
 /// What a request was authorised by, for whoever goes on answering it: a key may be revoked meanwhile, a session end.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayItems, KnownFormat, Schema, SchemaFormat, SchemaType, Type,
@@ -55,6 +55,18 @@ impl Shape {
         let mut faults = Vec::new();
         self.check(&self.root, value, &At::Root, &mut faults);
         faults
+    }
+
+    /// It as JSON Schema, complete in itself: what it refers to is under `$defs`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut root = standing_alone(json!(self.root));
+        let defined: Map<String, Value> =
+            self.named.iter().map(|(name, schema)| (name.clone(), standing_alone(json!(schema)))).collect();
+        if let (Some(root), false) = (root.as_object_mut(), defined.is_empty()) {
+            root.insert("$defs".to_owned(), Value::Object(defined));
+        }
+        root
     }
 
     fn resolve<'a>(&'a self, schema: &'a RefOr<Schema>) -> Option<&'a Schema> {
@@ -155,6 +167,24 @@ impl Shape {
             _ => {}
         }
     }
+}
+
+/// A schema of an OpenAPI document as JSON Schema has it outside of one.
+fn standing_alone(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            if let Some(Value::String(to)) = fields.get_mut("$ref") {
+                *to = to.replace("#/components/schemas/", "#/$defs/");
+            }
+            if let Some(example) = fields.remove("example") {
+                fields.insert("examples".to_owned(), json!([example]));
+            }
+            fields.values_mut().for_each(|field| *field = standing_alone(field.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = standing_alone(item.take())),
+        _ => {}
+    }
+    schema
 }
 
 fn unknown(name: &str, object: &Object) -> String {

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod attempts;
 pub mod commands;
+pub mod events;
 pub mod factors;
 pub mod http;
 pub mod invitations;

@@ -1,13 +1,13 @@
 //! Proving who one is: a password, and a second factor where the person has set one up.
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::attempts;
 use super::factors::commands as factors;
 use super::sessions::store::Of;
 use crate::app::App;
 use crate::auth::{Caller, password};
+use crate::identity::events::{OperatorSessionRefused, Refusal, SessionRefused};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{OperatorUserId, PersonId, UserId};
 use crate::log::{self, NewEvent};
@@ -130,10 +130,11 @@ pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretStrin
 async fn note_refusal(app: &App, caller: &Caller, of: Option<Of>, what: &'static str) {
     let event = match of {
         Some(Of::User(user)) => {
-            NewEvent::global("session.refused", json!({ "user_id": user, "wrong": what }))
+            NewEvent::global(SessionRefused(Refusal { user_id: user.to_string(), wrong: what.to_owned() }))
         }
         Some(Of::Operator(user)) => {
-            NewEvent::global("operator_session.refused", json!({ "user_id": user, "wrong": what }))
+            let wrong = what.to_owned();
+            NewEvent::global(OperatorSessionRefused(Refusal { user_id: user.to_string(), wrong }))
         }
         Some(Of::Tenant(_)) | None => return,
     };

@@ -2,6 +2,7 @@
 //! `auth::secret_key`; here is their life, and the call that verifies one.
 
 pub mod commands;
+pub mod events;
 pub mod hot;
 pub mod http;
 pub mod model;

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::catalogue;
+
 /// Choices that one filter holds at most.
 const MOST: usize = 50;
 /// Longest name of a kind.
@@ -36,6 +38,17 @@ impl Kinds {
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.0.contains(&Choice::All)
+    }
+
+    /// What of it names nothing that there is: what to tell who asked.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<String> {
+        let told = |choice: &Choice| match choice {
+            Choice::All => None,
+            Choice::Noun(noun) => catalogue::stranger(&format!("{noun}.*")),
+            Choice::Exactly(name) => catalogue::stranger(name),
+        };
+        self.0.iter().filter_map(told).collect()
     }
 
     /// Whether `kind` is one of them.

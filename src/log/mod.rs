@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod cloud;
 pub mod ear;
+pub mod events;
 mod follow;
 pub mod follower;
 mod kinds;
@@ -25,42 +26,61 @@ pub use reach::{PATIENCE, caught_up, holds_in, reached, settled};
 pub use read::{Entry, end_in, settled_in, settled_rows_in};
 pub use select::{Found, Narrow, Order, Outcome, kept_in, select_in};
 
-use std::borrow::Cow;
-
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use self::catalogue::{Fact, FactType};
 use crate::auth::{Caller, Who};
-use crate::db::schema::events;
+use crate::db::schema::events as kept;
 use crate::db::{Conn, news};
 use crate::kernel::clock::Ts;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{EventId, TenantId};
 use crate::kernel::sql::{Json, SqlId};
 
-/// A fact about to be appended.
+/// A fact about to be appended. Never holds a secret.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// What happened, noun then verb: `tenant.suspended`.
-    pub kind: Cow<'static, str>,
-    /// Whose fact it is; `None` for the operator's own.
-    pub tenant: Option<TenantId>,
-    /// The fact's own data. Never a secret.
-    pub data: serde_json::Value,
+    fact: &'static FactType,
+    tenant: Option<TenantId>,
+    data: std::result::Result<Value, String>,
 }
 
 impl NewEvent {
     /// A fact of `tenant`.
     #[must_use]
-    pub fn of(tenant: TenantId, kind: &'static str, data: serde_json::Value) -> Self {
-        Self { kind: Cow::Borrowed(kind), tenant: Some(tenant), data }
+    pub fn of(tenant: TenantId, fact: impl Fact) -> Self {
+        Self::about(Some(tenant), fact)
     }
 
     /// A fact of the installation.
     #[must_use]
-    pub fn global(kind: &'static str, data: serde_json::Value) -> Self {
-        Self { kind: Cow::Borrowed(kind), tenant: None, data }
+    pub fn global(fact: impl Fact) -> Self {
+        Self::about(None, fact)
+    }
+
+    /// A fact of `tenant`, where there is one.
+    #[must_use]
+    pub fn about<F: Fact>(tenant: Option<TenantId>, fact: F) -> Self {
+        let data = serde_json::to_value(fact).map_err(|error| error.to_string());
+        Self { fact: F::fact(), tenant, data }
+    }
+
+    /// Its data, which in builds for tests must be in the catalogue and as it says there.
+    fn checked(&self) -> Result<Value> {
+        let kind = self.fact.kind();
+        let data = self.data.clone().map_err(|error| Error::internal(format!("{kind}: {error}")))?;
+        if cfg!(debug_assertions) {
+            if catalogue::installed() && catalogue::find(kind).is_none() {
+                return Err(Error::internal(format!("{kind} is not in the catalogue of events")));
+            }
+            let faults = self.fact.faults(&data);
+            if !faults.is_empty() {
+                return Err(Error::internal(format!("{kind} is not as its schema says: {faults:?}")));
+            }
+        }
+        Ok(data)
     }
 }
 
@@ -70,29 +90,34 @@ impl NewEvent {
 /// The store's.
 pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> Result<EventId> {
     let id = EventId::mint();
-    let mut data = event.data;
-    // What an operator does in a member's stead is the operator's deed, and says for whom.
-    if let (Who::Impersonator { user, role, session, .. }, Some(data)) = (&caller.who, data.as_object_mut()) {
-        let stead = json!({ "user_id": user, "role": role, "session_id": session });
-        data.insert("in_stead_of".into(), stead);
+    let mut data = event.checked()?;
+    if let Some(data) = data.as_object_mut() {
+        // What an operator does in a member's stead is the operator's deed, and says for whom.
+        if let Who::Impersonator { user, role, session, .. } = &caller.who {
+            let stead = json!({ "user_id": user, "role": role, "session_id": session });
+            data.insert("in_stead_of".into(), stead);
+        }
+        if let Some(cause) = &caller.cause {
+            data.insert("cause".into(), json!(cause));
+        }
     }
     let row = (
-        events::id.eq(id),
-        events::kind.eq(event.kind.as_ref()),
-        events::version.eq(1),
-        events::tenant_id.eq(event.tenant),
-        events::actor_kind.eq(caller.kind()),
-        events::actor_id.eq(caller.actor()),
-        events::address.eq(caller.address.as_deref()),
-        events::request_id.eq(caller.request_id.as_deref()),
-        events::at.eq(at),
-        events::data.eq(Json(data)),
+        kept::id.eq(id),
+        kept::kind.eq(event.fact.kind()),
+        kept::version.eq(event.fact.version()),
+        kept::tenant_id.eq(event.tenant),
+        kept::actor_kind.eq(caller.kind()),
+        kept::actor_id.eq(caller.actor()),
+        kept::address.eq(caller.address.as_deref()),
+        kept::request_id.eq(caller.request_id.as_deref()),
+        kept::at.eq(at),
+        kept::data.eq(Json(data)),
     );
-    let new = diesel::insert_into(events::table).values(row);
+    let new = diesel::insert_into(kept::table).values(row);
     let place = match conn {
-        Conn::Sqlite(c) => Place { txid: 0, seq: new.returning(events::seq).get_result(c)? },
+        Conn::Sqlite(c) => Place { txid: 0, seq: new.returning(kept::seq).get_result(c)? },
         Conn::Postgres(c) => {
-            let (txid, seq) = new.returning((events::txid, events::seq)).get_result(c)?;
+            let (txid, seq) = new.returning((kept::txid, kept::seq)).get_result(c)?;
             Place { txid, seq }
         }
     };

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
-use super::{Place, horizon_in};
+use super::{Place, catalogue, horizon_in};
 use crate::db::Conn;
 use crate::db::schema::events;
 use crate::kernel::clock::Ts;
@@ -69,7 +69,7 @@ pub(super) struct Row {
 
 impl Row {
     /// The event exactly as it is kept.
-    pub(super) fn as_kept(self) -> Entry {
+    pub(super) fn into_entry(self) -> Entry {
         let row = self;
         Entry {
             place: Place { txid: row.txid, seq: row.seq },
@@ -88,8 +88,11 @@ impl Row {
 }
 
 impl From<Row> for Entry {
+    /// The event in the newest shape of its kind.
     fn from(row: Row) -> Self {
-        row.as_kept()
+        let kept = row.into_entry();
+        let (version, data) = catalogue::newest(&kept.kind, kept.version, kept.data);
+        Self { version, data, ..kept }
     }
 }
 
@@ -177,4 +180,34 @@ pub fn end_in(conn: &mut Conn) -> Result<Place> {
     }
     .optional()?;
     Ok(last.map_or_else(Place::default, |at| Place { txid: at.txid, seq: at.seq }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_old_row_is_read_in_the_newest_shape_and_kept_as_it_was_written() {
+        catalogue::tests::install_all();
+        let row = || Row {
+            txid: 1,
+            seq: 2,
+            id: EventId::mint(),
+            kind: "thing.done".to_owned(),
+            version: 1,
+            tenant_id: None,
+            actor_kind: "system".to_owned(),
+            actor_id: "test".to_owned(),
+            address: None,
+            request_id: None,
+            at: Ts::EPOCH,
+            data: Json(json!({ "title": "a", "cause": "clock" })),
+        };
+        let read = Entry::from(row());
+        assert_eq!((read.version, read.data), (3, json!({ "name": "a", "count": 1, "cause": "clock" })));
+        let kept = row().as_kept();
+        assert_eq!((kept.version, kept.data), (1, json!({ "title": "a", "cause": "clock" })));
+    }
 }

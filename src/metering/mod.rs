@@ -2,6 +2,7 @@
 //! taken; [`usage`] answers how much that was; [`quota`] counts it against what a plan grants.
 
 pub mod counted;
+pub mod events;
 pub mod ingest;
 pub mod quota;
 pub mod rollups;

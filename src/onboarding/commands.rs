@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::draft::create_in;
+use super::events::SignupCompleted;
 use super::model::{CreatedTenant, SignedUp, Verification};
 use super::rules::{self, Draft};
 use super::store::{self, Signup};
@@ -123,9 +123,13 @@ async fn make(
                         created_at: now,
                     },
                 )?;
-                let data =
-                    json!({ "signup_id": id, "user_id": user.id, "slug": tenant.slug, "plan": tenant.plan });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "signup.completed", data))?;
+                let completed = SignupCompleted {
+                    signup_id: id,
+                    user_id: user.id,
+                    slug: tenant.slug.clone(),
+                    plan: tenant.plan,
+                };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, completed))?;
                 Ok(SignedUp {
                     signup_id: id,
                     tenant_id: tenant.id,

@@ -15,6 +15,7 @@ use crate::log::{self, NewEvent};
 use crate::placement::{self, steps_run};
 use crate::subscriptions;
 use crate::tenants::commands::slug_taken;
+use crate::tenants::events::{Facts, TenantCreated, TenantProvisioned};
 use crate::tenants::{self, ONBOARD_OPERATION, State, Tenant};
 use crate::work::{self, NewOperation, Operation};
 
@@ -38,11 +39,6 @@ fn free_slug(conn: &mut Conn, wish: &SlugWish) -> Result<Slug> {
             Err(slug_taken(slug.as_str()))
         }
     }
-}
-
-/// What the log tells of a new tenant.
-fn facts(tenant: &Tenant) -> serde_json::Value {
-    json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster })
 }
 
 impl Draft {
@@ -85,7 +81,7 @@ pub(super) fn reserve_in(
     steps.extend(steps_run::build_names(app, &draft.cluster, &placement.home)?);
     steps.push(ACTIVATE.to_owned());
     tenants::insert_in(conn, &tenant)?;
-    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.created", facts(&tenant)))?;
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, TenantCreated(Facts::of(&tenant))))?;
     let operation = work::store::open_in(
         conn,
         now,
@@ -114,7 +110,7 @@ pub(super) fn create_in(
     let claimed = placement::claim_in(conn, &draft.cluster, draft.isolation, version, now)?;
     let id = claimed.unwrap_or_else(TenantId::mint);
     let mut tenant = draft.tenant(id, &slug, now);
-    let facts = facts(&tenant);
+    let facts = Facts::of(&tenant);
     let steps = if claimed.is_some() {
         vec![CLAIM.to_owned(), ACTIVATE.to_owned()]
     } else {
@@ -129,9 +125,9 @@ pub(super) fn create_in(
     }
     tenants::insert_in(conn, &tenant)?;
     subscriptions::begin_in(conn, app, caller, &tenant, now)?;
-    log::append_in(conn, caller, now, NewEvent::of(id, "tenant.created", facts.clone()))?;
+    log::append_in(conn, caller, now, NewEvent::of(id, TenantCreated(facts.clone())))?;
     if claimed.is_some() {
-        log::append_in(conn, caller, now, NewEvent::of(id, "tenant.provisioned", facts))?;
+        log::append_in(conn, caller, now, NewEvent::of(id, TenantProvisioned(facts)))?;
     }
     let operation = work::store::open_in(
         conn,

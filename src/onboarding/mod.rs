@@ -3,6 +3,7 @@
 
 pub mod commands;
 mod draft;
+pub mod events;
 pub mod http;
 pub mod model;
 pub mod removal;

@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::store as signups;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::billing;
 use crate::identity as people;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::TenantId;
+use crate::kernel::id::{OperationId, TenantId};
 use crate::keys;
 use crate::log::{self, NewEvent};
 use crate::mail;
@@ -19,6 +17,7 @@ use crate::metering::{self, quota};
 use crate::placement::{self, steps_run};
 use crate::subscriptions;
 use crate::tenants::Handle;
+use crate::tenants::events::TenantDeleted;
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION, State, Tenant};
 use crate::webhooks;
 use crate::work::runner::{Running, Worker};
@@ -57,7 +56,7 @@ impl Worker for Remover {
             }
             match step {
                 STOP_WORK => self.stop_work(id).await,
-                FORGET => self.forget(id).await,
+                FORGET => self.forget(id, operation.id).await,
                 home => steps_run::remove(&self.0, id, home).await,
             }
         })
@@ -106,14 +105,15 @@ impl Remover {
         }
     }
 
-    async fn forget(&self, id: TenantId) -> Result<()> {
+    async fn forget(&self, id: TenantId, operation: OperationId) -> Result<()> {
         let (now, again) = (self.0.clock.now(), self.0.clone());
+        let by = Caller::system("removal").because(operation);
         self.0
             .db
             .write(move |conn| {
                 let tenant = tenants::get_in(conn, &Handle::Id(id))?;
                 // Invoices stay: others keep books by them.
-                billing::end_in(conn, &again, &Caller::system("removal"), now, id)?;
+                billing::end_in(conn, &again, &by, now, id)?;
                 keys::remove_of_tenant_in(conn, id)?;
                 signups::remove_of_tenant_in(conn, id)?;
                 people::pending::remove_of_tenant(conn, id)?;
@@ -128,12 +128,7 @@ impl Remover {
                 metering::remove_of_tenant_in(conn, id)?;
                 let mut tenant = tenant.bury(now)?;
                 tenants::save_in(conn, &mut tenant)?;
-                log::append_in(
-                    conn,
-                    &Caller::system("removal"),
-                    now,
-                    NewEvent::of(id, "tenant.deleted", json!({})),
-                )?;
+                log::append_in(conn, &by, now, NewEvent::of(id, TenantDeleted {}))?;
                 Ok(())
             })
             .await?;

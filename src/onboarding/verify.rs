@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::draft::reserve_in;
+use super::events::{SignupCompleted, SignupExpired, SignupRequested};
 use super::model::{SignedUp, Verification};
 use super::rules::Draft;
 use super::store::{self, Signup};
@@ -31,6 +31,7 @@ use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail, model::in_words};
 use crate::placement;
 use crate::subscriptions;
+use crate::tenants::events::TenantDeleted;
 use crate::tenants::{self, Handle, State};
 use crate::work::{self, CANCELED, GIVEN_UP};
 
@@ -93,8 +94,9 @@ pub(super) async fn wait(
                 };
                 post_in(conn, &again, &owner, &tenant.slug, &code, now)?;
                 pending::insert(conn, owner)?;
-                let data = json!({ "signup_id": id, "slug": tenant.slug, "plan": tenant.plan });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "signup.requested", data))?;
+                let requested =
+                    SignupRequested { signup_id: id, slug: tenant.slug.clone(), plan: tenant.plan.clone() };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, requested))?;
                 Ok(SignedUp {
                     signup_id: id,
                     tenant_id: tenant.id,
@@ -186,9 +188,13 @@ fn confirm_in(
     store::insert(conn, signup)?;
     pending::remove(conn, owner.signup_id)?;
     work::store::hasten_in(conn, owner.operation_id, now)?;
-    let data =
-        json!({ "signup_id": owner.signup_id, "user_id": user.id, "slug": tenant.slug, "plan": tenant.plan });
-    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "signup.completed", data))?;
+    let completed = SignupCompleted {
+        signup_id: owner.signup_id,
+        user_id: user.id,
+        slug: tenant.slug.clone(),
+        plan: tenant.plan,
+    };
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, completed))?;
     Ok(SignedUp {
         signup_id: owner.signup_id,
         tenant_id: tenant.id,
@@ -260,8 +266,8 @@ fn give_up_in(conn: &mut Conn, owner: &PendingOwner, now: Ts) -> Result<()> {
     pending::remove(conn, owner.signup_id)?;
     mail::remove_of_tenant_in(conn, tenant.id)?;
     tenants::save_in(conn, &mut tenant)?;
-    let data = json!({ "signup_id": owner.signup_id, "slug": tenant.slug });
-    let system = Caller::system("onboarding");
-    log::append_in(conn, &system, now, NewEvent::of(tenant.id, "signup.expired", data))?;
-    log::append_in(conn, &system, now, NewEvent::of(tenant.id, "tenant.deleted", json!({}))).map(drop)
+    let expired = SignupExpired { signup_id: owner.signup_id, slug: tenant.slug };
+    let system = Caller::system("onboarding").because(owner.operation_id);
+    log::append_in(conn, &system, now, NewEvent::of(tenant.id, expired))?;
+    log::append_in(conn, &system, now, NewEvent::of(tenant.id, TenantDeleted {})).map(drop)
 }

@@ -1,16 +1,15 @@
 //! Builds a new tenant's home when none was in stock, and makes the tenant active.
 
-use serde_json::json;
-
 use super::verify;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::TenantId;
+use crate::kernel::id::{OperationId, TenantId};
 use crate::log::{self, NewEvent};
 use crate::placement::place::PlaceState;
 use crate::placement::{self, steps_run};
 use crate::tenants::Handle;
+use crate::tenants::events::{Facts, TenantProvisioned};
 use crate::tenants::{self, ONBOARD_OPERATION, State};
 use crate::work::runner::{Running, Worker};
 use crate::work::{CANCELED, GIVEN_UP, Operation};
@@ -35,7 +34,7 @@ impl Worker for Onboarder {
             let id = operation.tenant_id.ok_or_else(|| Error::internal("the operation names no tenant"))?;
             self.still_wanted(id).await?;
             match step {
-                ACTIVATE => self.activate(id).await,
+                ACTIVATE => self.activate(id, operation.id).await,
                 CONFIRM => verify::confirmed(&self.0, id).await,
                 home => steps_run::build(&self.0, id, home).await,
             }
@@ -55,9 +54,10 @@ impl Onboarder {
         }
     }
 
-    async fn activate(&self, id: TenantId) -> Result<()> {
+    async fn activate(&self, id: TenantId, operation: OperationId) -> Result<()> {
         steps_run::catch_up(&self.0, id).await?;
         let (now, version) = (self.0.clock.now(), self.0.clusters.schema().version().to_owned());
+        let by = Caller::system("onboarding").because(operation);
         self.0
             .db
             .write(move |conn| {
@@ -68,8 +68,8 @@ impl Onboarder {
                 placement::built_in(conn, id, PlaceState::Assigned, &version, now)?;
                 let mut tenant = tenant.activate(now)?;
                 tenants::save_in(conn, &mut tenant)?;
-                let data = json!({ "slug": tenant.slug, "name": tenant.name, "plan": tenant.plan, "isolation": tenant.isolation, "cluster": tenant.cluster });
-                log::append_in(conn, &Caller::system("onboarding"), now, NewEvent::of(id, "tenant.provisioned", data))?;
+                let provisioned = TenantProvisioned(Facts::of(&tenant));
+                log::append_in(conn, &by, now, NewEvent::of(id, provisioned))?;
                 Ok(())
             })
             .await?;

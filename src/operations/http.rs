@@ -14,6 +14,8 @@ use crate::http::{Params, Reply, paths};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{OperationId, TenantId};
 use crate::kernel::page::{Page, PageRequest};
+use crate::log::{self, NewEvent};
+use crate::work::events::OperationRetried;
 use crate::work::store::{self, Filter};
 use crate::work::{Operation, State};
 
@@ -172,12 +174,8 @@ async fn retry(app: web::Data<App>, caller: Caller, operation_id: web::Path<Stri
         .db
         .write(move |conn| {
             let operation = store::retry_in(conn, id, now)?;
-            let data = serde_json::json!({ "operation_id": id, "kind": operation.kind });
-            let event = crate::log::NewEvent {
-                tenant: operation.tenant_id,
-                ..crate::log::NewEvent::global("operation.retried", data)
-            };
-            crate::log::append_in(conn, &caller, now, event)?;
+            let retried = OperationRetried { operation_id: id, kind: operation.kind.clone() };
+            log::append_in(conn, &caller, now, NewEvent::about(operation.tenant_id, retried))?;
             Ok(operation)
         })
         .await?;

@@ -8,8 +8,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::json;
-
 use super::place::{PlaceState, Placement};
 use super::stock::{RETIRE_OPERATION, STOCK_OPERATION, placement_in, retire_in, stock_in, target};
 use super::store;
@@ -21,6 +19,7 @@ use crate::kernel::error::Result;
 use crate::kernel::id::{OperationId, TenantId};
 use crate::log::{self, NewEvent};
 use crate::work;
+use crate::work::events::OperationRetried;
 
 /// A placement that is no tenant's, with the operation on it that was given up.
 struct Wreck {
@@ -101,7 +100,7 @@ fn retry_in(conn: &mut Conn, wreck: &Wreck, now: Ts) -> Result<usize> {
         return Ok(0);
     }
     let operation = work::store::retry_in(conn, wreck.operation, now)?;
-    let data = json!({ "operation_id": operation.id, "kind": operation.kind });
-    log::append_in(conn, &Caller::system("stock"), now, NewEvent::global("operation.retried", data))?;
+    let retried = OperationRetried { operation_id: operation.id, kind: operation.kind };
+    log::append_in(conn, &Caller::system("stock"), now, NewEvent::global(retried))?;
     Ok(1)
 }

@@ -29,6 +29,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(identity::http::routes)
         .configure(operations::http::routes)
         .configure(feeds::http::routes)
+        .configure(feeds::types::http::routes)
         .configure(metering::usage::http::routes)
         .configure(metering::rollups::http::routes)
         .configure(webhooks::http::routes)

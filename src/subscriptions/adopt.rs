@@ -1,9 +1,9 @@
 //! The beginning of subscriptions: with their tenant, or later for tenants of a store from before there were any.
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::apply;
+use super::events::{Facts, SubscriptionCreated, Turn};
 use super::model::{Standing, Subscription, bill};
 use super::money::{hand_over_in, invoice_in};
 use super::store;
@@ -47,8 +47,8 @@ fn created_in(
     version: &PlanVersion,
     now: Ts,
 ) -> Result<()> {
-    let data = json!({ "subscription_id": one.id, "before": null, "after": apply::facts(one, version) });
-    log::append_in(conn, caller, now, NewEvent::of(one.tenant, "subscription.created", data)).map(drop)
+    let turn = Turn { subscription_id: one.id, before: None, after: Facts::of(one, version) };
+    log::append_in(conn, caller, now, NewEvent::of(one.tenant, SubscriptionCreated(turn))).map(drop)
 }
 
 /// Gives tenants of a store from before there were subscriptions one each: their first period begins now and is

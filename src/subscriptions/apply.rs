@@ -1,8 +1,7 @@
 //! Carries a move of a subscription out, in the transaction of whoever made it: the row, what is to be paid, the
 //! tenant's plan and whether it may be served, the events, the letter. All of it, or nothing.
 
-use serde_json::{Value, json};
-
+use super::events::{Facts, Turn, turned};
 use super::model::life::Moved;
 use super::model::{Rules, Standing, Subscription, dunning, period};
 use super::money::{hand_over_in, invoice_in, used_in};
@@ -14,7 +13,7 @@ use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
 use crate::kernel::id::OperationId;
-use crate::log::{self, NewEvent};
+use crate::log;
 use crate::mail::{self, Letter, LetterKind, NewMail};
 use crate::tenants::{self, BILLING_REASON, Handle, State, Tenant, commands as tenant_commands};
 
@@ -50,16 +49,6 @@ pub fn rules(app: &App, time_zone: &str) -> Result<Rules> {
     Ok(Rules { zone: period::zone(time_zone)?, ladder: app.settings.billing.dunning })
 }
 
-/// What events say of a subscription.
-pub fn facts(one: &Subscription, version: &PlanVersion) -> Value {
-    json!({
-        "plan": version.plan.key, "plan_version": version.number, "state": one.state,
-        "current_period_start": one.period_start, "current_period_end": one.period_end,
-        "trial_ends_at": one.trial_ends_at, "cancel_at": one.cancel_at, "pending_plan": one.pending_plan,
-        "unpaid_since": one.unpaid_since, "wanted_isolation": one.wanted_isolation,
-    })
-}
-
 /// Carries `moved` out over `before`.
 ///
 /// # Errors
@@ -93,10 +82,12 @@ pub fn apply_in(
         tenants::save_in(conn, &mut tenant)?;
     }
     for fact in &moved.facts {
-        let data = json!({
-            "subscription_id": one.id, "before": facts(before, &old), "after": facts(&one, &version),
-        });
-        log::append_in(conn, caller, now, NewEvent::of(one.tenant, fact, data))?;
+        let turn = Turn {
+            subscription_id: one.id,
+            before: Some(Facts::of(before, &old)),
+            after: Facts::of(&one, &version),
+        };
+        log::append_in(conn, caller, now, turned(&one, fact, turn)?)?;
     }
     if one.state != before.state && one.unpaid_since.is_some() {
         warn_in(conn, app, &rules, &one, &version, &tenant, now)?;

@@ -11,6 +11,7 @@ use super::model::life::Editions;
 use super::{adopt, store};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::auth::caller::CLOCK;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
@@ -96,7 +97,8 @@ async fn step(app: &App, tenant: TenantId, now: Ts) -> Result<Option<Applied>> {
             let rules = rules(&again, &before.time_zone)?;
             match before.clone().advance(editions, &rules, now)? {
                 Some(moved) => {
-                    apply_in(conn, &again, &Caller::system("subscriptions"), now, &before, moved).map(Some)
+                    let by = Caller::system("subscriptions").because(CLOCK);
+                    apply_in(conn, &again, &by, now, &before, moved).map(Some)
                 }
                 // Whoever changed the ladder left what was due by the old one.
                 None => store::arm(conn, tenant, before.due(&rules)?).map(|()| None),

@@ -8,6 +8,7 @@ mod adopt;
 mod apply;
 pub mod clockwork;
 pub mod commands;
+pub mod events;
 pub mod http;
 pub mod model;
 mod money;

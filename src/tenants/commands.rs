@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::events::{TenantDeletionScheduled, TenantRestored, TenantResumed, TenantSuspended, TenantUpdated};
 use super::model::{State, Tenant};
 use super::store::{self, Handle};
 use super::{ACCESS_OPERATION, DELETE_OPERATION};
@@ -89,8 +90,8 @@ async fn patch_it(
             name.trim().clone_into(&mut tenant.name);
         }
         tenant.updated_at = now;
-        let data = json!({ "slug": tenant.slug, "name": tenant.name });
-        log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.updated", data))?;
+        let updated = TenantUpdated { slug: tenant.slug.clone(), name: tenant.name.clone() };
+        log::append_in(conn, caller, now, NewEvent::of(tenant.id, updated))?;
         Ok((tenant, None))
     })
     .await
@@ -112,12 +113,8 @@ pub async fn suspend(app: &App, caller: &Caller, handle: Handle, reason: Option<
     caller.may(Verb::ManageTenants)?;
     change(app, caller, handle, IfMatch::default(), move |conn, caller, tenant, now| {
         let tenant = tenant.suspend(now, reason.clone())?;
-        log::append_in(
-            conn,
-            caller,
-            now,
-            NewEvent::of(tenant.id, "tenant.suspended", json!({ "reason": reason })),
-        )?;
+        let suspended = TenantSuspended { reason: reason.clone() };
+        log::append_in(conn, caller, now, NewEvent::of(tenant.id, suspended))?;
         Ok((tenant, None))
     })
     .await
@@ -132,7 +129,7 @@ pub async fn resume(app: &App, caller: &Caller, handle: Handle) -> Result<Tenant
     caller.may(Verb::ManageTenants)?;
     change(app, caller, handle, IfMatch::default(), move |conn, caller, tenant, now| {
         let tenant = tenant.resume(now)?;
-        log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.resumed", json!({})))?;
+        log::append_in(conn, caller, now, NewEvent::of(tenant.id, TenantResumed {}))?;
         Ok((tenant, None))
     })
     .await
@@ -176,12 +173,8 @@ async fn delete_it(
     let changed = change(app, caller, handle, if_match, move |conn, caller, tenant, now| {
         let tenant = tenant.delete(now, grace)?;
         let due = tenant.delete_at.unwrap_or(now);
-        log::append_in(
-            conn,
-            caller,
-            now,
-            NewEvent::of(tenant.id, "tenant.deletion_scheduled", json!({ "delete_at": due })),
-        )?;
+        let scheduled = TenantDeletionScheduled { delete_at: due };
+        log::append_in(conn, caller, now, NewEvent::of(tenant.id, scheduled))?;
         let operation = work::store::open_in(
             conn,
             now,
@@ -214,7 +207,7 @@ pub async fn restore(app: &App, caller: &Caller, handle: Handle) -> Result<Tenan
         if work::store::cancel_in(conn, DELETE_OPERATION, tenant.id, now, "the tenant was restored")? == 0 {
             return Err(Error::conflict("grace_over", "the tenant's removal has begun"));
         }
-        log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.restored", json!({})))?;
+        log::append_in(conn, caller, now, NewEvent::of(tenant.id, TenantRestored {}))?;
         Ok((tenant, None))
     })
     .await
@@ -235,8 +228,7 @@ pub fn suspend_in(
 ) -> Result<OperationId> {
     let mut tenant = tenant.suspend(now, Some(reason.clone()))?;
     store::save(conn, &mut tenant)?;
-    let data = json!({ "reason": reason });
-    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.suspended", data))?;
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, TenantSuspended { reason: Some(reason) }))?;
     Ok(apply_access_in(conn, &tenant, now)?.id)
 }
 
@@ -247,7 +239,7 @@ pub fn suspend_in(
 pub fn resume_in(conn: &mut Conn, caller: &Caller, now: Ts, tenant: Tenant) -> Result<OperationId> {
     let mut tenant = tenant.resume(now)?;
     store::save(conn, &mut tenant)?;
-    log::append_in(conn, caller, now, NewEvent::of(tenant.id, "tenant.resumed", json!({})))?;
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, TenantResumed {}))?;
     Ok(apply_access_in(conn, &tenant, now)?.id)
 }
 

@@ -3,6 +3,7 @@
 //! A tenant is made by `onboarding` and housed by `placement`; both follow what is written here.
 
 pub mod commands;
+pub mod events;
 pub mod http;
 pub mod model;
 pub mod queries;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::events::WebhookPing;
 use super::model::target;
 use super::store::deliveries::{self, Delivery, Message};
 use super::store::queue;
@@ -12,7 +13,8 @@ use crate::app::App;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::{EventId, TenantId};
+use crate::kernel::id::{EventId, TenantId, WebhookEndpointId};
+use crate::log::catalogue::Fact as _;
 use crate::log::catalogue::{Audience, audience};
 use crate::log::cloud;
 use crate::log::follower::{Begin, Follows};
@@ -20,8 +22,6 @@ use crate::log::{Entry, Place};
 
 /// Its name among followers.
 pub const NAME: &str = "webhooks";
-/// The type of the event that a test sends.
-pub const PING: &str = "webhook.ping";
 
 /// The follower.
 pub struct Fan {
@@ -64,21 +64,22 @@ pub fn ping(
     source: &str,
     tenant: TenantId,
     by: (&str, String),
-    data: serde_json::Value,
+    endpoint: WebhookEndpointId,
     now: Ts,
 ) -> Result<Message> {
+    let fact = WebhookPing::fact();
     let entry = Entry {
         place: Place::default(),
         id: EventId::mint(),
-        kind: PING.to_owned(),
-        version: 1,
+        kind: fact.kind().to_owned(),
+        version: fact.version(),
         tenant: Some(tenant),
         actor_kind: by.0.to_owned(),
         actor_id: by.1,
         address: None,
         request_id: None,
         at: now,
-        data,
+        data: serde_json::to_value(WebhookPing { endpoint_id: endpoint }).map_err(Error::internal)?,
     };
     message(source, tenant, &entry, now)
 }

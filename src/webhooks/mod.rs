@@ -6,6 +6,7 @@
 
 pub mod commands;
 pub mod dispatch;
+pub mod events;
 pub mod fan;
 pub mod http;
 pub mod model;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::events::WebhookEndpointDisabled;
 use super::store::settle::SwitchedOff;
 use crate::app::App;
 use crate::auth::Caller;
@@ -24,9 +23,9 @@ const WORTH: Duration = Duration::from_secs(7 * 86_400);
 /// The store's.
 pub fn switched_off_in(conn: &mut Conn, app: &App, off: &SwitchedOff, now: Ts) -> Result<()> {
     let (id, tenant) = (off.endpoint.id, off.endpoint.tenant_id);
-    let data = json!({ "endpoint_id": id, "reason": off.reason, "failing_since": off.since });
-    let by = Caller::system("webhooks");
-    log::append_in(conn, &by, now, NewEvent::of(tenant, "webhook_endpoint.disabled", data))?;
+    let disabled =
+        WebhookEndpointDisabled { endpoint_id: id, reason: off.reason, failing_since: Some(off.since) };
+    log::append_in(conn, &Caller::system("webhooks"), now, NewEvent::of(tenant, disabled))?;
     let slug = tenants::get_in(conn, &Handle::Id(tenant))?.slug.to_string();
     for to in identity::keepers_emails_in(conn, tenant)? {
         let words = [

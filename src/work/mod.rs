@@ -5,6 +5,7 @@
 //! begins again at the first step that is not recorded as done. A failing step is retried with backoff
 //! and jitter; past its budget the operation stands failed, says why, and can be retried by call.
 
+pub mod events;
 pub mod failpoint;
 pub mod runner;
 pub mod store;

@@ -21,6 +21,7 @@ mod data_door;
 mod docs;
 mod door;
 mod entitlements;
+mod events;
 mod factors;
 mod failures;
 mod fastapi;

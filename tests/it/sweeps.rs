@@ -12,12 +12,14 @@ use crate::world::server::{Answer, Client, OPERATOR_KEY, Server, Settler, Starti
 use crate::world::sqlite::Folder;
 
 /// What anybody may call. This list only shrinks, or grows by what is meant for strangers.
-const PUBLIC: [&str; 20] = [
+const PUBLIC: [&str; 22] = [
     "GET /.well-known/jwks.json",
     "GET /.well-known/openid-configuration",
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
+    "GET /v1/event-types",
+    "GET /v1/event-types/{event_type}",
     "GET /v1/operations/{operation_id}",
     "GET /v1/operations/{operation_id}/events",
     "GET /v1/plans",
@@ -486,6 +488,13 @@ fn the_policy_is_the_one_that_was_reviewed() {
 #[test]
 fn the_openapi_document_is_the_one_that_is_published() {
     golden("docs/openapi.json", &format!("{}\n", tenantry::server::openapi().unwrap().trim_end()));
+}
+
+#[test]
+fn the_page_of_events_is_the_one_that_is_published() {
+    let mut all = tenantry::app::facts();
+    all.sort_by_key(|fact| fact.kind());
+    golden("docs/EVENTS.md", &tenantry::log::catalogue::markdown(&all));
 }
 
 #[tokio::test]

@@ -186,15 +186,6 @@ impl Invoice {
         self.rev
     }
 
-    /// What goes into events about it.
-    #[must_use]
-    pub fn facts(&self) -> serde_json::Value {
-        serde_json::json!({
-            "invoice_id": self.id, "number": self.number, "currency": self.currency, "total": self.total,
-            "state": self.state, "payment_reference": self.payment_reference, "void_reason": self.void_reason,
-        })
-    }
-
     /// What it charges beside the plan's price.
     pub fn extras(&self) -> impl Iterator<Item = (usize, &Line)> {
         self.lines.iter().enumerate().filter(|(_, line)| line.kind != LineKind::Plan && line.amount != 0)

@@ -1,12 +1,12 @@
 //! Proving who one is, and changing one's password.
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::store;
 use crate::app::App;
 use crate::auth::{Caller, Verb, password};
 use crate::db::Conn;
+use crate::identity::events::{Account, UserPasswordChanged};
 use crate::identity::proof::{self, Known};
 use crate::identity::sessions::model::EndReason;
 use crate::identity::sessions::store::end_of_user_in;
@@ -69,8 +69,8 @@ pub(super) fn set_in(
 ) -> Result<()> {
     store::set_password(conn, user.id, hash, now)?;
     let ended = end_of_user_in(conn, user.id, None, except, EndReason::PasswordChanged, now)?;
-    let data = json!({ "user_id": user.id, "sessions_ended": ended.len() });
-    log::append_in(conn, caller, now, NewEvent::global("user.password_changed", data))?;
+    let changed = UserPasswordChanged(Account { user_id: user.id, sessions_ended: ended.len() });
+    log::append_in(conn, caller, now, NewEvent::global(changed))?;
     notice_in(conn, app, LetterKind::PasswordChanged, &user.email, now)
 }
 

@@ -1,7 +1,6 @@
 //! Another address: asked for with the password, confirmed with a code from the new one, told to the old one.
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::commands::{confirmed, notice_in, settled};
 use super::store::{self, EmailChange};
@@ -9,6 +8,7 @@ use crate::app::App;
 use crate::auth::one_time::{self, TRIES};
 use crate::auth::{Caller, Verb};
 use crate::identity::commands::normalise_email;
+use crate::identity::events::{Account, UserEmailChangeRequested, UserEmailChanged};
 use crate::identity::sessions::model::EndReason;
 use crate::identity::sessions::store::end_of_user_in;
 use crate::identity::store as people;
@@ -58,9 +58,8 @@ pub async fn request(app: &App, caller: &Caller, given: SecretString, email: &st
                 let letter = Letter::new(LetterKind::ConfirmEmail, &email, &words);
                 mail::post_in(conn, &again.vault, now, &NewMail { letter, tenant: None, expires_at })?;
             }
-            let data = json!({ "user_id": id });
-            log::append_in(conn, &caller, now, NewEvent::global("user.email_change_requested", data))
-                .map(drop)
+            let requested = UserEmailChangeRequested { user_id: id };
+            log::append_in(conn, &caller, now, NewEvent::global(requested)).map(drop)
         })
         .await?;
     settled(app, id).await;
@@ -96,8 +95,8 @@ pub async fn confirm(app: &App, caller: &Caller, code: &str) -> Result<()> {
             // A token that was mailed to the old address must not outlive it.
             store::remove_reset(conn, id)?;
             let ended = end_of_user_in(conn, id, None, Some(session), EndReason::EmailChanged, now)?;
-            let data = json!({ "user_id": id, "sessions_ended": ended.len() });
-            log::append_in(conn, &caller, now, NewEvent::global("user.email_changed", data))?;
+            let changed = UserEmailChanged(Account { user_id: id, sessions_ended: ended.len() });
+            log::append_in(conn, &caller, now, NewEvent::global(changed))?;
             notice_in(conn, &again, LetterKind::EmailChanged, &old, now)?;
             Ok(Ok(()))
         })

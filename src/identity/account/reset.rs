@@ -13,8 +13,10 @@ use crate::auth::one_time::{self, Purpose};
 use crate::auth::{Caller, password};
 use crate::identity::attempts;
 use crate::identity::commands::normalise_email;
+use crate::identity::events::UserPasswordResetRequested;
 use crate::identity::store as people;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::id::OperationId;
 use crate::log::{self, NewEvent};
 use crate::mail::{self, Letter, LetterKind, NewMail, model::in_words};
 use crate::work::runner::{Running, Worker};
@@ -65,13 +67,14 @@ impl Worker for Resetter {
         Box::pin(async move {
             let sealed = operation.input.get("email").and_then(|email| email.as_str()).unwrap_or_default();
             let plain = self.0.vault.open(PURPOSE, &STANDARD.decode(sealed).map_err(Error::internal)?)?;
-            self.mail_token(String::from_utf8_lossy(&plain).into_owned()).await
+            self.mail_token(String::from_utf8_lossy(&plain).into_owned(), operation.id).await
         })
     }
 }
 
 impl Resetter {
-    async fn mail_token(&self, email: String) -> Result<()> {
+    async fn mail_token(&self, email: String, operation: OperationId) -> Result<()> {
+        let by = Caller::system("account").because(operation);
         let (app, now) = (self.0.clone(), self.0.clock.now());
         let (cooldown, ttl) = (app.settings.mail.resend_cooldown, app.settings.auth.code_ttl);
         self.0
@@ -87,9 +90,8 @@ impl Resetter {
                 let words = [("token", token), ("expires_in", in_words(ttl))];
                 let letter = Letter::new(LetterKind::ResetPassword, &user.email, &words);
                 mail::post_in(conn, &app.vault, now, &NewMail { letter, tenant: None, expires_at })?;
-                let data = json!({ "user_id": user.id });
-                let event = NewEvent::global("user.password_reset_requested", data);
-                log::append_in(conn, &Caller::system("account"), now, event).map(drop)
+                let event = NewEvent::global(UserPasswordResetRequested { user_id: user.id });
+                log::append_in(conn, &by, now, event).map(drop)
             })
             .await?;
         self.0.wake.work();

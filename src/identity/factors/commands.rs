@@ -2,7 +2,6 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::json;
 
 use super::model;
 use super::store::{self, FactorRow};
@@ -10,6 +9,7 @@ use crate::app::App;
 use crate::auth::secret_key::{self, KeyHash};
 use crate::auth::{Caller, Verb};
 use crate::identity::attempts;
+use crate::identity::events::{SecondFactorAdded, SecondFactorRecoveryCodeUsed, SecondFactorRemoved, Who};
 use crate::identity::operators::store as operators;
 use crate::identity::proof::{self, Known};
 use crate::identity::sessions::store::Of;
@@ -82,16 +82,12 @@ async fn own(app: &App, caller: &Caller, realm: Realm) -> Result<Own> {
     })
 }
 
-fn event(of: Of, tenant: Option<TenantId>, kind: &'static str, mut data: serde_json::Value) -> NewEvent {
-    let user = match of {
+fn name_of(of: Of) -> String {
+    match of {
         Of::User(user) => user.to_string(),
         Of::Operator(user) => user.to_string(),
         Of::Tenant(_) => String::new(),
-    };
-    if let Some(data) = data.as_object_mut() {
-        data.insert("user_id".into(), json!(user));
     }
-    NewEvent { tenant, ..NewEvent::global(kind, data) }
 }
 
 /// Begins to set an authenticator up; it is asked for only after [`confirm`].
@@ -153,8 +149,8 @@ pub async fn confirm(app: &App, caller: &Caller, realm: Realm, code: String) -> 
             })?;
             store::use_step(conn, &factor, step, now)?;
             store::set_recovery(conn, person, &hashes)?;
-            log::append_in(conn, &caller, now, event(own.of, own.tenant, "second_factor.added", json!({})))
-                .map(drop)
+            let added = SecondFactorAdded(Who { user_id: name_of(own.of) });
+            log::append_in(conn, &caller, now, NewEvent::about(own.tenant, added)).map(drop)
         })
         .await?;
     tries.succeeded();
@@ -174,8 +170,8 @@ pub async fn remove(app: &App, caller: &Caller, realm: Realm, password: SecretSt
             if !store::remove(conn, own.person)? {
                 return Err(Error::NotFound("second factor"));
             }
-            log::append_in(conn, &caller, now, event(own.of, own.tenant, "second_factor.removed", json!({})))
-                .map(drop)
+            let removed = SecondFactorRemoved(Who { user_id: name_of(own.of) });
+            log::append_in(conn, &caller, now, NewEvent::about(own.tenant, removed)).map(drop)
         })
         .await
 }
@@ -219,8 +215,8 @@ pub async fn matches(
             let hash = hash_of(code.expose_secret());
             let Some(left) = store::use_recovery(conn, person, &hash, now)? else { return Ok(false) };
             if let Some(of) = of {
-                let used = event(of, None, "second_factor.recovery_code_used", json!({ "left": left }));
-                log::append_in(conn, &caller, now, used)?;
+                let used = SecondFactorRecoveryCodeUsed { user_id: name_of(of), left };
+                log::append_in(conn, &caller, now, NewEvent::global(used))?;
             }
             Ok(true)
         })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::json;
 
 use super::model::{Invitation, InvitationState};
 use super::store;
@@ -15,6 +14,7 @@ use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
 use crate::identity::account::{self, store as rows};
 use crate::identity::commands::join_in;
+use crate::identity::events::MemberJoined;
 use crate::identity::members::store as members;
 use crate::identity::store::{self as people, User};
 use crate::kernel::clock::Ts;
@@ -112,9 +112,9 @@ pub async fn accept(
                 invitation.user_id = Some(user.id);
                 invitation.updated_at = now;
                 store::save(conn, &mut invitation, None)?;
-                let data =
-                    json!({ "user_id": user.id, "role": invitation.role, "invitation_id": invitation.id });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "member.joined", data))?;
+                let joined =
+                    MemberJoined { user_id: user.id, role: invitation.role, invitation_id: invitation.id };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, joined))?;
                 Ok(Joined { user_id: user.id, role: invitation.role, tenant })
             })
         })

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::model::{Invitation, InvitationState};
 use super::store;
 use crate::app::App;
@@ -13,6 +11,7 @@ use crate::auth::{Caller, Verb};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, IfMatch, Outcome};
 use crate::identity::commands::normalise_email;
+use crate::identity::events::{InvitationCreated, InvitationRevoked, InvitationSentAgain, Invited};
 use crate::identity::members::commands::{acting_in, changeable_in};
 use crate::identity::members::store as members;
 use crate::kernel::clock::Ts;
@@ -139,7 +138,8 @@ pub fn offer_in(
     };
     store::insert(conn, &invitation, hash)?;
     post_in(conn, app, tenant, &invitation, token, now)?;
-    note_in(conn, caller, &invitation, "invitation.created", now)?;
+    let created = InvitationCreated(Invited::of(&invitation));
+    log::append_in(conn, caller, now, NewEvent::of(tenant.id, created))?;
     Ok(invitation)
 }
 
@@ -162,16 +162,12 @@ fn post_in(
     mail::post_in(conn, &app.vault, now, &mail).map(drop)
 }
 
-fn note_in(conn: &mut Conn, caller: &Caller, one: &Invitation, kind: &'static str, now: Ts) -> Result<()> {
-    let data = json!({ "invitation_id": one.id, "role": one.role });
-    log::append_in(conn, caller, now, NewEvent::of(one.tenant_id, kind, data)).map(drop)
-}
-
 fn revoke_in(conn: &mut Conn, caller: &Caller, one: &mut Invitation, now: Ts) -> Result<()> {
     one.state = InvitationState::Revoked;
     one.updated_at = now;
     store::save(conn, one, None)?;
-    note_in(conn, caller, one, "invitation.revoked", now)
+    let revoked = InvitationRevoked(Invited::of(one));
+    log::append_in(conn, caller, now, NewEvent::of(one.tenant_id, revoked)).map(drop)
 }
 
 /// An open invitation that the caller may change, with its tenant.
@@ -222,7 +218,8 @@ pub async fn resend(app: &App, caller: &Caller, id: InvitationId) -> Result<Invi
             one.expires_at = now.plus(again.settings.members.invitation_ttl);
             store::save(conn, &mut one, Some(hash))?;
             post_in(conn, &again, &tenant, &one, token, now)?;
-            note_in(conn, &caller, &one, "invitation.sent_again", now)?;
+            let sent = InvitationSentAgain(Invited::of(&one));
+            log::append_in(conn, &caller, now, NewEvent::of(one.tenant_id, sent))?;
             Ok(one)
         })
         .await?;

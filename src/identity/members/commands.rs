@@ -2,7 +2,6 @@
 //! older than its holder's last change of role.
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::model::{Acting, Member};
 use super::store;
@@ -12,6 +11,9 @@ use crate::auth::{Caller, Verb, Who};
 use crate::db::Conn;
 use crate::http::IfMatch;
 use crate::identity::account;
+use crate::identity::events::{
+    Former, MemberLeft, MemberRemoved, MemberRoleChanged, TenantOwnershipTransferred,
+};
 use crate::identity::sessions::model::EndReason;
 use crate::identity::sessions::store::end_of_user_in;
 use crate::kernel::clock::Ts;
@@ -71,8 +73,8 @@ fn turn_in(
 ) -> Result<()> {
     let was = member.role;
     store::set_role(conn, tenant, member, role)?;
-    let data = json!({ "user_id": member.user_id, "from": was, "to": role });
-    log::append_in(conn, caller, now, NewEvent::of(tenant, "member.role_changed", data)).map(drop)
+    let changed = MemberRoleChanged { user_id: member.user_id, from: was, to: role };
+    log::append_in(conn, caller, now, NewEvent::of(tenant, changed)).map(drop)
 }
 
 /// Gives a member another role. It holds from this answer on, in the sessions they have as well.
@@ -130,9 +132,12 @@ pub async fn remove(app: &App, caller: &Caller, user: UserId, if_match: IfMatch)
             keep_an_owner(conn, tenant, &member)?;
             store::remove(conn, tenant, user)?;
             end_of_user_in(conn, user, Some(tenant), None, EndReason::MemberRemoved, now)?;
-            let kind = if leaves { "member.left" } else { "member.removed" };
-            let data = json!({ "user_id": user, "role": member.role });
-            log::append_in(conn, &caller, now, NewEvent::of(tenant, kind, data)).map(drop)
+            let former = Former { user_id: user, role: member.role };
+            let event = match leaves {
+                true => NewEvent::of(tenant, MemberLeft(former)),
+                false => NewEvent::of(tenant, MemberRemoved(former)),
+            };
+            log::append_in(conn, &caller, now, event).map(drop)
         })
         .await?;
     account::settled(app, user).await;
@@ -164,8 +169,8 @@ pub async fn transfer(app: &App, caller: &Caller, to: UserId, password: SecretSt
                 turn_in(conn, &caller, tenant, &mut heir, TenantRole::Owner, now)?;
             }
             turn_in(conn, &caller, tenant, &mut me, TenantRole::Admin, now)?;
-            let data = json!({ "user_id": to, "from_user_id": from });
-            log::append_in(conn, &caller, now, NewEvent::of(tenant, "tenant.ownership_transferred", data))?;
+            let transferred = TenantOwnershipTransferred { user_id: to, from_user_id: from };
+            log::append_in(conn, &caller, now, NewEvent::of(tenant, transferred))?;
             Ok(heir)
         })
         .await?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::json;
 
 use super::model::Operator;
 use super::store::{self, OperatorRow};
@@ -16,6 +15,10 @@ use crate::db::Conn;
 use crate::http::{Answer, Attempt, IfMatch, Outcome};
 use crate::identity::attempts;
 use crate::identity::commands::normalise_email;
+use crate::identity::events::{
+    Duty, Officer, OperatorCreated, OperatorPasswordSet, OperatorRemoved, OperatorSetupRenewed,
+    OperatorUpdated,
+};
 use crate::identity::factors::store as factors;
 use crate::identity::sessions::commands as sessions;
 use crate::identity::sessions::impersonation;
@@ -86,25 +89,16 @@ pub async fn create(
                 };
                 let operator = row.view();
                 store::insert(conn, row)?;
-                append(conn, &caller, now, id, "operator.created", json!({ "role": role }))?;
+                log::append_in(
+                    conn,
+                    &caller,
+                    now,
+                    NewEvent::global(OperatorCreated(Duty { user_id: id, role })),
+                )?;
                 Ok(Invited { setup_token: token.text.expose_secret().to_owned(), operator })
             })
         })
         .await
-}
-
-fn append(
-    conn: &mut Conn,
-    caller: &Caller,
-    now: Ts,
-    id: OperatorUserId,
-    kind: &'static str,
-    mut data: serde_json::Value,
-) -> Result<()> {
-    if let Some(data) = data.as_object_mut() {
-        data.insert("user_id".into(), json!(id));
-    }
-    log::append_in(conn, caller, now, NewEvent::global(kind, data)).map(drop)
 }
 
 /// Makes a new token to set a password, for an operator who lost theirs: the old password and all sessions end.
@@ -134,7 +128,8 @@ pub async fn renew_setup(
                 row.updated_at = now;
                 store::save(conn, &mut row)?;
                 end_all_in(conn, &caller, id, EndReason::PasswordChanged, now)?;
-                append(conn, &caller, now, id, "operator.setup_renewed", json!({}))?;
+                let renewed = OperatorSetupRenewed(Officer { user_id: id });
+                log::append_in(conn, &caller, now, NewEvent::global(renewed))?;
                 Ok(Invited { setup_token: text.expose_secret().to_owned(), operator: row.view() })
             })
         })
@@ -213,14 +208,8 @@ pub async fn patch(
                 true => end_all_in(conn, &caller, id, EndReason::OperatorRemoved, now)?,
                 false => Ended::default(),
             };
-            append(
-                conn,
-                &caller,
-                now,
-                id,
-                "operator.updated",
-                json!({ "role": role, "disabled": disabled }),
-            )?;
+            let updated = OperatorUpdated { user_id: id, role, disabled };
+            log::append_in(conn, &caller, now, NewEvent::global(updated))?;
             Ok((row.view(), ended))
         })
         .await?;
@@ -245,7 +234,8 @@ pub async fn remove(app: &App, caller: &Caller, id: OperatorUserId, if_match: If
             session_rows::remove_of_operator(conn, id)?;
             factors::remove(conn, id.into())?;
             store::remove(conn, id)?;
-            append(conn, &caller, now, id, "operator.removed", json!({ "role": row.role }))?;
+            let removed = OperatorRemoved(Duty { user_id: id, role: row.role });
+            log::append_in(conn, &caller, now, NewEvent::global(removed))?;
             Ok(ended)
         })
         .await?;
@@ -292,7 +282,8 @@ pub async fn set_up(
             row.setup_expires_at = None;
             row.updated_at = now;
             store::save(conn, &mut row)?;
-            append(conn, &caller, now, row.id, "operator.password_set", json!({}))?;
+            let set = OperatorPasswordSet(Officer { user_id: row.id });
+            log::append_in(conn, &caller, now, NewEvent::global(set))?;
             Ok(row.view())
         })
         .await?;

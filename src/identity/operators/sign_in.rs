@@ -2,13 +2,13 @@
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::json;
 
 use super::model::Operator;
 use super::store;
 use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::identity::commands::normalise_email;
+use crate::identity::events::{Begun, OperatorSessionCreated};
 use crate::identity::proof::{self, Known, Proof};
 use crate::identity::sessions::commands::{claims, end_chosen, end_in, lasts, refresh_token};
 use crate::identity::sessions::model::{EndReason, SessionKind};
@@ -102,8 +102,8 @@ pub async fn sign_in(
             }
             sessions::insert(conn, row.clone())?;
             sessions::insert_refresh(conn, &hash, id, now)?;
-            let data = json!({ "user_id": of, "session_id": id, "user_agent": row.user_agent });
-            log::append_in(conn, &caller, now, NewEvent::global("operator_session.created", data)).map(drop)
+            let begun = Begun { user_id: of.to_string(), session_id: id, user_agent: row.user_agent.clone() };
+            log::append_in(conn, &caller, now, NewEvent::global(OperatorSessionCreated(begun))).map(drop)
         })
         .await?;
     app.signed_in.forget_operator(of).await;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::json;
 
 use super::model::{EndReason, SessionKind};
 use super::store::{self, Of, SessionRow};
@@ -14,6 +13,9 @@ use crate::auth::opaque::{self, Opaque};
 use crate::auth::{Caller, Verb, Who};
 use crate::db::Conn;
 use crate::identity::commands::normalise_email;
+use crate::identity::events::{
+    Begun, Ended, ImpersonationEnded, OperatorSessionEnded, SessionCreated, SessionEnded,
+};
 use crate::identity::pending;
 use crate::identity::proof::{self, Known, Proof};
 use crate::identity::store::{self as people, Membership};
@@ -167,8 +169,9 @@ async fn open(
             }
             store::insert(conn, row.clone())?;
             store::insert_refresh(conn, &hash, id, now)?;
-            let data = json!({ "user_id": user, "session_id": id, "user_agent": row.user_agent });
-            let event = NewEvent { tenant: row.tenant_id, ..NewEvent::global("session.created", data) };
+            let begun =
+                Begun { user_id: user.to_string(), session_id: id, user_agent: row.user_agent.clone() };
+            let event = NewEvent::about(row.tenant_id, SessionCreated(begun));
             log::append_in(conn, &caller, now, event).map(drop)
         })
         .await?;
@@ -239,16 +242,16 @@ pub fn end_in(conn: &mut Conn, caller: &Caller, row: &SessionRow, reason: EndRea
     if !store::end(conn, row.id, reason, now)? {
         return Ok(());
     }
-    let (kind, person) = match row.kind {
-        SessionKind::Member => ("session.ended", row.user_id.map(|user| user.to_string())),
-        SessionKind::Impersonation => ("impersonation.ended", row.user_id.map(|user| user.to_string())),
-        SessionKind::Operator => ("operator_session.ended", row.operator_id.map(|user| user.to_string())),
+    let user_id = match row.kind {
+        SessionKind::Member | SessionKind::Impersonation => row.user_id.map(|user| user.to_string()),
+        SessionKind::Operator => row.operator_id.map(|user| user.to_string()),
     };
-    let mut data = json!({ "session_id": row.id, "user_id": person, "reason": reason });
-    if let (Some(operator), Some(data)) = (&row.actor_id, data.as_object_mut()) {
-        data.insert("operator".into(), json!(operator));
-    }
-    let event = NewEvent { tenant: row.tenant_id, ..NewEvent::global(kind, data) };
+    let ended = Ended { session_id: row.id, user_id, reason, operator: row.actor_id.clone() };
+    let event = match row.kind {
+        SessionKind::Member => NewEvent::about(row.tenant_id, SessionEnded(ended)),
+        SessionKind::Impersonation => NewEvent::about(row.tenant_id, ImpersonationEnded(ended)),
+        SessionKind::Operator => NewEvent::about(row.tenant_id, OperatorSessionEnded(ended)),
+    };
     log::append_in(conn, caller, now, event).map(drop)
 }
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::json;
 
 use super::commands::{self, claims, lasts, refresh_token};
 use super::model::{EndReason, SessionKind};
 use super::store::{self, SessionRow};
 use crate::app::App;
-use crate::auth::caller::{OperatorId, TenantRole};
+use crate::auth::caller::{CLOCK, OperatorId, TenantRole};
 use crate::auth::{Caller, Verb};
 use crate::db::Conn;
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::events::ImpersonationStarted;
 use crate::identity::store as people;
 use crate::identity::token::Claims;
 use crate::kernel::clock::Ts;
@@ -99,11 +99,15 @@ pub async fn start(
                 let row = row_of(&wanted, &caller, operator, tenant.id, id, now);
                 store::insert(conn, row.clone())?;
                 store::insert_refresh(conn, &refresh.hash, id, now)?;
-                let data = json!({
-                    "session_id": id, "user_id": wanted.user, "role": role, "operator": operator.to_string(),
-                    "reason": row.reason, "ends_at": row.expires_at,
-                });
-                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, "impersonation.started", data))?;
+                let started = ImpersonationStarted {
+                    session_id: id,
+                    user_id: wanted.user,
+                    role,
+                    operator: operator.to_string(),
+                    reason: row.reason.clone(),
+                    ends_at: row.expires_at,
+                };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, started))?;
                 let subject = wanted.user.map_or_else(|| operator.to_string(), |user| user.to_string());
                 let claims =
                     Claims { plan: Some(tenant.plan), ..claims(&again, &row, subject, role.word(), now) };
@@ -185,7 +189,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     let (now, ttl) = (app.clock.now(), app.settings.auth.refresh_token_ttl);
     app.db
         .write(move |conn| {
-            let caller = Caller::system("sessions");
+            let caller = Caller::system("sessions").because(CLOCK);
             for row in store::visits_over(conn, now)? {
                 commands::end_in(conn, &caller, &row, EndReason::Expired, now)?;
             }

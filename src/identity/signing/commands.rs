@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::model::{self, Life, SigningKey, Standing};
 use super::store;
 use crate::app::App;
+use crate::auth::caller::CLOCK;
 use crate::auth::{Caller, Verb};
 use crate::db::{Conn, Db};
 use crate::http::{Answer, Attempt, Outcome};
+use crate::identity::events::{SigningKeyCreated, SigningKeyRetired};
 use crate::identity::token;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
@@ -29,8 +30,8 @@ fn make_in(conn: &mut Conn, vault: &Vault, caller: &Caller, now: Ts, active_at: 
     let row = token::generate(vault, now, active_at)?;
     let life = row.life();
     store::insert(conn, row)?;
-    let data = json!({ "kid": life.kid, "active_at": active_at });
-    log::append_in(conn, caller, now, NewEvent::global("signing_key.created", data))?;
+    let made = SigningKeyCreated { kid: life.kid.clone(), active_at };
+    log::append_in(conn, caller, now, NewEvent::global(made))?;
     Ok(life)
 }
 
@@ -56,7 +57,8 @@ pub async fn keep(db: &Db, vault: &Vault, now: Ts, rotation: Duration) -> Result
             store::remove(conn, &old.kid)?;
         }
         if let Some(active_at) = model::due(&all, now, rotation) {
-            make_in(conn, &vault, &Caller::system("signing_keys"), now, active_at)?;
+            let by = Caller::system("signing_keys").because(CLOCK);
+            make_in(conn, &vault, &by, now, active_at)?;
         }
         Ok(())
     })
@@ -131,8 +133,7 @@ pub async fn retire(app: &App, caller: &Caller, kid: String) -> Result<SigningKe
                 all.push(make_in(conn, &vault, &caller, now, now)?);
             }
             store::retire(conn, &kid, now)?;
-            let data = json!({ "kid": kid });
-            log::append_in(conn, &caller, now, NewEvent::global("signing_key.retired", data))?;
+            log::append_in(conn, &caller, now, NewEvent::global(SigningKeyRetired { kid: kid.clone() }))?;
             let retired = Life { retired_at: Some(now), ..of };
             Ok(model::view(&all, &retired, now))
         })

@@ -1,8 +1,6 @@
 //! Changing a key that is there: its settings, whether it is switched on, its end.
 
-use serde_json::{Value, json};
-
-use super::{must_have_place_in, settings, tell};
+use super::{must_have_place_in, tell};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::auth::caller::OperatorId;
@@ -13,6 +11,7 @@ use crate::identity::sessions::impersonation;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, SessionId};
+use crate::keys::events::{ApiKeyDisabled, ApiKeyEnabled, ApiKeyRevoked, ApiKeyUpdated, Settings, Which};
 use crate::keys::model::wish::{self, Change};
 use crate::keys::model::{Key, KeyView, Standing, grant};
 use crate::keys::store;
@@ -167,19 +166,16 @@ async fn work_on(
 
 fn tell_of_change(conn: &mut Conn, caller: &Caller, now: Ts, before: &Key, after: &Key) -> Result<()> {
     if before.revoked_at != after.revoked_at {
-        return tell(conn, caller, now, after, "api_key.revoked", json!({}));
+        return tell(conn, caller, now, after, ApiKeyRevoked(Which::of(after)));
     }
     let changed = wish::changed(before, after);
     if !changed.is_empty() {
-        let mut data = settings(after);
-        if let Value::Object(fields) = &mut data {
-            fields.insert("changed".to_owned(), json!(changed));
-        }
-        tell(conn, caller, now, after, "api_key.updated", data)?;
+        let changed = Some(changed.into_iter().map(Into::into).collect());
+        tell(conn, caller, now, after, ApiKeyUpdated(Settings { changed, ..Settings::of(after) }))?;
     }
     match (before.disabled_at, after.disabled_at) {
-        (None, Some(_)) => tell(conn, caller, now, after, "api_key.disabled", json!({})),
-        (Some(_), None) => tell(conn, caller, now, after, "api_key.enabled", json!({})),
+        (None, Some(_)) => tell(conn, caller, now, after, ApiKeyDisabled(Which::of(after))),
+        (Some(_), None) => tell(conn, caller, now, after, ApiKeyEnabled(Which::of(after))),
         _ => Ok(()),
     }
 }

@@ -12,7 +12,6 @@ pub use create::create;
 pub use rotate::rotate;
 
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 
 use super::model::{CreatedKey, Key};
 use super::store;
@@ -22,41 +21,20 @@ use crate::auth::secret_key::NewKey;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
+use crate::keys::events::{ApiKeyCreated, Settings};
+use crate::log::catalogue::Fact;
 use crate::log::{self, NewEvent};
 use crate::subscriptions;
 use crate::tenants::Tenant;
 
-/// Appends what happened to a key. `data` gets the key's id and kind: other replicas forget it by that.
-fn tell(
-    conn: &mut Conn,
-    caller: &Caller,
-    now: Ts,
-    key: &Key,
-    kind: &'static str,
-    mut data: Value,
-) -> Result<()> {
-    if let Some(fields) = data.as_object_mut() {
-        fields.insert("key_id".to_owned(), json!(key.id));
-        fields.insert("kind".to_owned(), json!(key.kind));
-    }
-    let event = match key.tenant_id {
-        Some(tenant) => NewEvent::of(tenant, kind, data),
-        None => NewEvent::global(kind, data),
-    };
-    log::append_in(conn, caller, now, event).map(drop)
-}
-
-/// What an event says of a key's settings. Notes stay out of it: they may hold what is private.
-fn settings(key: &Key) -> Value {
-    json!({
-        "name": key.name, "scopes": key.scopes, "role": key.role, "environment": key.environment,
-        "expires_at": key.expires_at, "rate_limit": key.rate_limit,
-    })
+/// Appends what happened to a key.
+fn tell(conn: &mut Conn, caller: &Caller, now: Ts, key: &Key, fact: impl Fact) -> Result<()> {
+    log::append_in(conn, caller, now, NewEvent::about(key.tenant_id, fact)).map(drop)
 }
 
 fn insert_in(conn: &mut Conn, caller: &Caller, key: Key, new: &NewKey, now: Ts) -> Result<CreatedKey> {
     store::insert(conn, &key, &new.hash)?;
-    tell(conn, caller, now, &key, "api_key.created", settings(&key))?;
+    tell(conn, caller, now, &key, ApiKeyCreated(Settings::of(&key)))?;
     Ok(CreatedKey { key: new.text.expose_secret().to_owned(), record: key.view(now) })
 }
 

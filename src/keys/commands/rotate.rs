@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use serde_json::json;
 
-use super::{places_in, settings, tell};
+use super::{places_in, tell};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::auth::caller::OperatorId;
@@ -17,6 +16,7 @@ use crate::identity::sessions::impersonation;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::KeyId;
+use crate::keys::events::{ApiKeyCreated, ApiKeyRotated, Settings};
 use crate::keys::model::{CreatedKey, RotatedKey, grant};
 use crate::keys::store;
 use crate::keys::whose::{Act, Whose, must_live};
@@ -67,9 +67,14 @@ pub async fn rotate(
                 store::insert(conn, &successor, &made.hash)?;
                 store::save(conn, &mut old)?;
                 let ends = old.expires_at.unwrap_or(now);
-                let data = json!({ "successor_id": successor.id, "expires_at": ends });
-                tell(conn, &caller, now, &old, "api_key.rotated", data)?;
-                tell(conn, &caller, now, &successor, "api_key.created", settings(&successor))?;
+                let rotated = ApiKeyRotated {
+                    key_id: old.id,
+                    kind: old.kind,
+                    successor_id: successor.id,
+                    expires_at: ends,
+                };
+                tell(conn, &caller, now, &old, rotated)?;
+                tell(conn, &caller, now, &successor, ApiKeyCreated(Settings::of(&successor)))?;
                 let key = made.text.expose_secret().to_owned();
                 let new = CreatedKey { key, record: successor.view(now) };
                 Ok(RotatedKey { replaces: id, replaced_ends_at: ends, new })

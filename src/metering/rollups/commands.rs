@@ -1,7 +1,6 @@
 //! Projections as operators see them.
 
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::store::{self, Generation, State};
@@ -9,6 +8,7 @@ use crate::app::App;
 use crate::auth::{Caller, Verb};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
+use crate::log::events::ProjectionRebuildStarted;
 use crate::log::{self, NewEvent};
 
 /// What the roll-ups of usage are called among projections.
@@ -87,8 +87,8 @@ pub async fn rebuild(app: &App, caller: &Caller, name: &str) -> Result<Projectio
             let known = store::all(conn)?;
             if !known.iter().any(|one| one.state == State::Building) {
                 let new = store::start(conn, now)?;
-                let data = json!({ "name": NAME, "generation": new.generation });
-                log::append_in(conn, &caller, now, NewEvent::global("projection.rebuild_started", data))?;
+                let started = ProjectionRebuildStarted { name: NAME.into(), generation: new.generation };
+                log::append_in(conn, &caller, now, NewEvent::global(started))?;
             }
             told(&store::all(conn)?, None)
         })

@@ -14,6 +14,7 @@ use crate::onboarding::worker::ACTIVATE;
 use crate::placement::steps::{BuildStep, RemovalStep};
 use crate::placement::{self, steps_run, stock};
 use crate::tenants::{self, ACCESS_OPERATION, DELETE_OPERATION, ONBOARD_OPERATION};
+use crate::work::events::OperationRetried;
 use crate::work::{self, NewOperation};
 
 pub(super) async fn mend(app: &App, mend: &Mend) -> Result<()> {
@@ -71,9 +72,8 @@ async fn reopen(app: &App, id: OperationId) -> Result<()> {
     app.db
         .write(move |conn| {
             let operation = work::store::retry_in(conn, id, now)?;
-            let data = json!({ "operation_id": id, "kind": operation.kind });
-            let event =
-                NewEvent { tenant: operation.tenant_id, ..NewEvent::global("operation.retried", data) };
+            let retried = OperationRetried { operation_id: id, kind: operation.kind };
+            let event = NewEvent::about(operation.tenant_id, retried);
             log::append_in(conn, &Caller::system("doctor"), now, event).map(drop)
         })
         .await?;

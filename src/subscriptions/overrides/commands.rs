@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::model::{Override, OverrideView, Wanted};
 use super::store;
 use crate::app::App;
@@ -16,6 +14,7 @@ use crate::kernel::id::OverrideId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::log::{self, NewEvent};
 use crate::subscriptions;
+use crate::subscriptions::events::{EntitlementOverrideCreated, EntitlementOverrideEnded};
 use crate::tenants::{self, Handle, State, Tenant};
 
 fn tenant_in(conn: &mut Conn, handle: &Handle) -> Result<Tenant> {
@@ -69,16 +68,16 @@ pub async fn create(
                     rev: 1,
                 };
                 store::insert(conn, &new)?;
-                let data = json!({
-                    "override_id": id, "feature": new.feature, "value": new.value, "revoke": new.revoke,
-                    "starts_at": new.starts_at, "ends_at": new.ends_at, "reason": new.reason,
-                });
-                log::append_in(
-                    conn,
-                    &caller,
-                    now,
-                    NewEvent::of(tenant.id, "entitlement_override.created", data),
-                )?;
+                let created = EntitlementOverrideCreated {
+                    override_id: id,
+                    feature: new.feature.clone(),
+                    value: new.value.clone(),
+                    revoke: new.revoke,
+                    starts_at: new.starts_at,
+                    ends_at: new.ends_at,
+                    reason: new.reason.clone(),
+                };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, created))?;
                 Ok(new.view(now))
             })?;
             Ok((answer, tenant.id))
@@ -110,13 +109,8 @@ pub async fn end(
             let mut after = before.clone().ended(now, &caller.actor());
             if after != before {
                 store::save(conn, &mut after)?;
-                let data = json!({ "override_id": id, "feature": after.feature });
-                log::append_in(
-                    conn,
-                    &caller,
-                    now,
-                    NewEvent::of(tenant.id, "entitlement_override.ended", data),
-                )?;
+                let ended = EntitlementOverrideEnded { override_id: id, feature: after.feature.clone() };
+                log::append_in(conn, &caller, now, NewEvent::of(tenant.id, ended))?;
             }
             Ok(after)
         })

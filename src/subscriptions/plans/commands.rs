@@ -16,6 +16,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::log::{self, NewEvent};
 use crate::subscriptions::apply::{Applied, apply_in, rules};
+use crate::subscriptions::events::PlanTenantsMoving;
 use crate::subscriptions::store;
 use crate::subscriptions::view::SubscriptionView;
 use crate::tenants::{self, Handle, State};
@@ -107,10 +108,13 @@ pub async fn move_all(
                     done: tenants == 0,
                 };
                 let operation = work::store::open_in(conn, now, new)?;
-                let data = json!({
-                    "plan": plan, "plan_version": newest.number, "tenants": tenants, "operation_id": operation.id,
-                });
-                log::append_in(conn, &caller, now, NewEvent::global("plan.tenants_moving", data))?;
+                let moving = PlanTenantsMoving {
+                    plan: plan.clone(),
+                    plan_version: newest.number,
+                    tenants,
+                    operation_id: operation.id,
+                };
+                log::append_in(conn, &caller, now, NewEvent::global(moving))?;
                 Ok(Moving { tenants, operation })
             })
         })

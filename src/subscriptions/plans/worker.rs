@@ -22,7 +22,8 @@ impl Worker for Mover {
         Box::pin(async move {
             let plan = operation.input.get("plan").and_then(|plan| plan.as_str()).unwrap_or_default();
             let is_last = operation.steps.last().is_some_and(|last| last.name == step);
-            while self.batch(plan).await? > 0 {
+            let by = Caller::system("plans").because(operation.id);
+            while self.batch(plan, &by).await? > 0 {
                 if !is_last {
                     break;
                 }
@@ -33,7 +34,7 @@ impl Worker for Mover {
 }
 
 impl Mover {
-    async fn batch(&self, plan: &str) -> Result<usize> {
+    async fn batch(&self, plan: &str, by: &Caller) -> Result<usize> {
         let (again, key) = (self.0.clone(), plan.to_owned());
         let behind = self
             .0
@@ -44,13 +45,13 @@ impl Mover {
             })
             .await?;
         for tenant in &behind {
-            self.renew(plan, *tenant).await?;
+            self.renew(plan, *tenant, by).await?;
         }
         Ok(behind.len())
     }
 
-    async fn renew(&self, plan: &str, tenant: TenantId) -> Result<()> {
-        let (again, plan, now) = (self.0.clone(), plan.to_owned(), self.0.clock.now());
+    async fn renew(&self, plan: &str, tenant: TenantId, by: &Caller) -> Result<()> {
+        let (again, plan, now, by) = (self.0.clone(), plan.to_owned(), self.0.clock.now(), by.clone());
         let moved = self
             .0
             .db
@@ -61,7 +62,7 @@ impl Mover {
                 if again.catalogue.version_in(conn, before.version)?.plan.key != plan {
                     return Ok(None);
                 }
-                renew_in(conn, &again, &Caller::system("plans"), tenant, &newest, now)
+                renew_in(conn, &again, &by, tenant, &newest, now)
             })
             .await;
         match moved {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::told;
 use crate::app::App;
 use crate::auth::{Caller, Verb};
@@ -11,8 +9,9 @@ use crate::http::{Answer, Attempt, Outcome};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, WebhookDeliveryId, WebhookEndpointId};
+use crate::webhooks::events::{WebhookDeliveryRetried, WebhookEndpointReplayed};
 use crate::webhooks::fan;
-use crate::webhooks::model::{Again, DeliveryView, Replayed};
+use crate::webhooks::model::{Again, AskedAgain, DeliveryView, Replayed};
 use crate::webhooks::store;
 use crate::webhooks::store::deliveries::{self, Delivery};
 use crate::webhooks::store::queue::{self, Queue};
@@ -40,7 +39,7 @@ pub async fn test(
 ) -> Result<Answer<DeliveryView>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
     let (now, by) = (app.clock.now(), (caller.kind(), caller.actor()));
-    let message = fan::ping(app.tokens.issuer(), tenant, by, json!({ "endpoint_id": id }), now)?;
+    let message = fan::ping(app.tokens.issuer(), tenant, by, id, now)?;
     let answer = app
         .db
         .write_held(move |conn| {
@@ -81,8 +80,8 @@ pub async fn retry(
                 enabled(&queue)?;
                 deliveries::again(conn, id, now)?;
                 queue::wake(conn, &queue, now)?;
-                let data = json!({ "endpoint_id": endpoint, "delivery_id": id });
-                told(conn, &caller, now, tenant, "webhook_delivery.retried", data)?;
+                let retried = WebhookDeliveryRetried { endpoint_id: endpoint, delivery_id: id };
+                told(conn, &caller, now, tenant, retried)?;
                 Ok(deliveries::get(conn, Some(tenant), Some(endpoint), id)?.view())
             })
         })
@@ -94,12 +93,13 @@ pub async fn retry(
 /// Sends events to an endpoint of the caller's tenant again.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::tenant`]; not found; a conflict while the endpoint is disabled; a field error when it is not
+/// clear what.
 pub async fn replay(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
@@ -109,12 +109,13 @@ pub async fn replay(
 /// Sends events to any tenant's endpoint again.
 ///
 /// # Errors
-/// As [`Caller::may`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::may`]; not found; a conflict while the endpoint is disabled; a field error when it is not
+/// clear what.
 pub async fn replay_any(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     caller.may(Verb::ReplayWebhooks)?;
@@ -126,7 +127,7 @@ async fn again(
     caller: &Caller,
     tenant: Option<TenantId>,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let (now, caller) = (app.clock.now(), caller.clone());
@@ -136,7 +137,7 @@ async fn again(
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (row, queue) = store::hold(conn, tenant, id)?;
                 enabled(&queue)?;
-                let (queued, more) = match what {
+                let (queued, more) = match what.which()? {
                     Again::Since(since) => deliveries::replay(conn, &row, since.max(Ts::EPOCH), MOST, now)?,
                     Again::One(event) => {
                         let message = deliveries::message(conn, row.tenant_id, event)?;
@@ -149,8 +150,8 @@ async fn again(
                 };
                 queue::wake(conn, &queue, now)?;
                 let queued = u32::try_from(queued).unwrap_or(u32::MAX);
-                let data = json!({ "endpoint_id": id, "queued": queued });
-                told(conn, &caller, now, row.tenant_id, "webhook_endpoint.replayed", data)?;
+                let replayed = WebhookEndpointReplayed { endpoint_id: id, queued };
+                told(conn, &caller, now, row.tenant_id, replayed)?;
                 Ok(Replayed { queued, more })
             })
         })

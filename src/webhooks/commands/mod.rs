@@ -7,7 +7,7 @@ pub use again::{replay, replay_any, retry, test};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::model::sign::Secret;
 use super::model::target::{self, Reach};
@@ -21,8 +21,13 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::id::{TenantId, WebhookEndpointId};
 use crate::kernel::sql::Json;
+use crate::log::catalogue::{self, Fact};
 use crate::log::{self, NewEvent};
 use crate::tenants::{self, Handle, State};
+use crate::webhooks::events::{
+    WebhookEndpointCreated, WebhookEndpointDeleted, WebhookEndpointDisabled, WebhookEndpointEnabled,
+    WebhookEndpointSecretRotated, WebhookEndpointUpdated,
+};
 
 fn reach(app: &App) -> Reach<'_> {
     let settings = &app.settings.webhooks;
@@ -34,15 +39,21 @@ fn url_faults(app: &App, text: &str) -> Vec<FieldError> {
     fault.map(|detail| FieldError { pointer: "/url".into(), detail }).into_iter().collect()
 }
 
-fn told(
-    conn: &mut Conn,
-    by: &Caller,
-    now: Ts,
-    tenant: TenantId,
-    kind: &'static str,
-    data: Value,
-) -> Result<()> {
-    log::append_in(conn, by, now, NewEvent::of(tenant, kind, data)).map(drop)
+fn told(conn: &mut Conn, by: &Caller, now: Ts, tenant: TenantId, fact: impl Fact) -> Result<()> {
+    log::append_in(conn, by, now, NewEvent::of(tenant, fact)).map(drop)
+}
+
+/// What is wrong with a list of type filters, names of what there is not among it.
+fn type_faults(types: &[String]) -> Vec<FieldError> {
+    let wrong = target::types(types);
+    if !wrong.is_empty() {
+        return wrong;
+    }
+    let stranger = |(at, one): (usize, &String)| {
+        let detail = catalogue::stranger(one)?;
+        Some(FieldError { pointer: format!("/types/{at}"), detail })
+    };
+    types.iter().enumerate().filter_map(stranger).collect()
 }
 
 /// The host of a URL: the rest of it may be a secret of its owner.
@@ -63,7 +74,7 @@ pub async fn create(
 ) -> Result<Answer<EndpointCreated>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
     let mut wrong = url_faults(app, &new.url);
-    wrong.extend(target::types(&new.types));
+    wrong.extend(type_faults(&new.types));
     wrong.extend(target::headers(&new.headers));
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
@@ -98,8 +109,12 @@ pub async fn create(
                     return Err(Error::conflict("webhook_endpoint_limit", why));
                 }
                 store::insert(conn, &row, new.enabled)?;
-                let data = json!({ "endpoint_id": id, "host": host(&new.url), "types": new.types });
-                told(conn, &caller, now, tenant, "webhook_endpoint.created", data)?;
+                let created = WebhookEndpointCreated {
+                    endpoint_id: id,
+                    host: host(&new.url),
+                    types: new.types.clone(),
+                };
+                told(conn, &caller, now, tenant, created)?;
                 let (row, queue) = store::get(conn, Some(tenant), id)?;
                 Ok(EndpointCreated { secret: secret.text.clone(), endpoint: row.view(&queue, &vault, now)? })
             })
@@ -120,7 +135,7 @@ pub async fn patch(
 ) -> Result<EndpointView> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
     let mut wrong = change.url.as_deref().map(|url| url_faults(app, url)).unwrap_or_default();
-    wrong.extend(change.types.as_deref().map(target::types).unwrap_or_default());
+    wrong.extend(change.types.as_deref().map(type_faults).unwrap_or_default());
     wrong.extend(change.headers.as_ref().map(target::headers).unwrap_or_default());
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
@@ -158,16 +173,20 @@ pub async fn patch(
                 row.sealed = store::seal(&vault, &Sealed { headers, ..row.opened(&vault)? })?;
             }
             store::save(conn, &mut row, now)?;
-            let data = json!({ "endpoint_id": id, "fields": fields });
             if !fields.is_empty() {
-                told(conn, &caller, now, tenant, "webhook_endpoint.updated", data)?;
+                let fields = fields.into_iter().map(str::to_owned).collect();
+                told(conn, &caller, now, tenant, WebhookEndpointUpdated { endpoint_id: id, fields })?;
             }
             match change.enabled {
                 Some(true) if !queue.enabled => enable_in(conn, &caller, &row, now)?,
                 Some(false) if queue.enabled => {
                     queue::disable(conn, id, DisabledReason::ByHand, now)?;
-                    let data = json!({ "endpoint_id": id, "reason": DisabledReason::ByHand });
-                    told(conn, &caller, now, tenant, "webhook_endpoint.disabled", data)?;
+                    let disabled = WebhookEndpointDisabled {
+                        endpoint_id: id,
+                        reason: DisabledReason::ByHand,
+                        failing_since: None,
+                    };
+                    told(conn, &caller, now, tenant, disabled)?;
                 }
                 _ if queue.enabled && (moved || change.ordered.is_some()) => queue::enable(conn, &row)?,
                 _ => {}
@@ -182,7 +201,7 @@ pub async fn patch(
 
 fn enable_in(conn: &mut Conn, by: &Caller, row: &Endpoint, now: Ts) -> Result<()> {
     queue::enable(conn, row)?;
-    told(conn, by, now, row.tenant_id, "webhook_endpoint.enabled", json!({ "endpoint_id": row.id }))
+    told(conn, by, now, row.tenant_id, WebhookEndpointEnabled { endpoint_id: row.id })
 }
 
 /// Enables an endpoint of the caller's tenant; one that fails is tried at once, as if it never had.
@@ -228,7 +247,7 @@ pub async fn remove(app: &App, caller: &Caller, id: WebhookEndpointId, if_match:
             let (row, _) = store::hold(conn, Some(tenant), id)?;
             if_match.check(row.rev)?;
             store::remove(conn, id)?;
-            told(conn, &caller, now, tenant, "webhook_endpoint.deleted", json!({ "endpoint_id": id }))
+            told(conn, &caller, now, tenant, WebhookEndpointDeleted { endpoint_id: id })
         })
         .await
 }
@@ -261,8 +280,8 @@ pub async fn rotate(
                 let secrets = std::iter::once(secret.clone()).chain(older).collect();
                 row.sealed = store::seal(&vault, &Sealed { secrets, headers })?;
                 store::save(conn, &mut row, now)?;
-                let data = json!({ "endpoint_id": id, "overlap_ends_at": end });
-                told(conn, &caller, now, tenant, "webhook_endpoint.secret_rotated", data)?;
+                let rotated = WebhookEndpointSecretRotated { endpoint_id: id, overlap_ends_at: end };
+                told(conn, &caller, now, tenant, rotated)?;
                 Ok(EndpointCreated { secret: secret.text.clone(), endpoint: row.view(&queue, &vault, now)? })
             })
         })

@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId, WebhookEndpointId};
 use crate::kernel::page::PageRequest;
 use crate::log::Place;
-use crate::webhooks::model::{Again, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
+use crate::webhooks::model::{AskedAgain, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
 
 /// A new endpoint.
 #[derive(Deserialize, ToSchema)]
@@ -121,12 +121,8 @@ pub(super) struct ReplayRequest {
 }
 
 impl ReplayRequest {
-    pub(super) fn what(&self) -> Result<Again> {
-        match (self.since, self.event_id) {
-            (Some(since), None) => Ok(Again::Since(since)),
-            (None, Some(event)) => Ok(Again::One(event)),
-            _ => Err(Error::field("/since", "give since or event_id, and not both")),
-        }
+    pub(super) fn asked(&self) -> AskedAgain {
+        AskedAgain { since: self.since, event: self.event_id }
     }
 }
 

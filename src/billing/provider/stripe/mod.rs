@@ -20,6 +20,7 @@ use self::client::Client;
 use super::Provider;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::billing::events::BillingHandedOver;
 use crate::billing::model::{Account, Notice, Wanted};
 use crate::billing::{CHARGE_OPERATION, HAND_OVER_OPERATION, store};
 use crate::config::settings::{self, Collection};
@@ -107,8 +108,8 @@ impl Provider for Stripe {
         };
         account.operation_id = Some(operation.id);
         store::save_account(conn, &account)?;
-        let data = serde_json::json!({ "provider": self.word(), "wanted": account.wanted });
-        log::append_in(conn, caller, now, NewEvent::of(tenant, "billing.handed_over", data))?;
+        let handed = BillingHandedOver { provider: self.word().to_owned(), wanted: account.wanted };
+        log::append_in(conn, caller, now, NewEvent::of(tenant, handed))?;
         Ok(Some(operation))
     }
 

@@ -17,6 +17,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::kernel::sql::{Json, SqlId, SqlJson, SqlTs};
 use crate::log::{self, NewEvent};
+use crate::metering::events::{QuotaThresholdReached, Span};
 use crate::metering::quota::model::Bound;
 use crate::metering::quota::model::sheet::{Kept, Outcome, Reached, Sheet};
 
@@ -127,14 +128,17 @@ pub(super) fn raise(conn: &mut Conn, reached: &[Reached], now: Ts) -> Result<()>
         if new == 0 {
             continue;
         }
-        let data = json!({
-            "feature": quota.feature, "meter": counter.meter, "per": counter.window.per,
-            "window": { "start": counter.window.start, "end": counter.window.end() },
-            "percent": percent, "used": used, "limit": quota.limit,
-            "overage": if quota.hard { "deny" } else { "allow" },
-        });
-        let event = NewEvent::of(counter.tenant, "quota.threshold_reached", data);
-        log::append_in(conn, &Caller::system("quotas"), now, event)?;
+        let reached = QuotaThresholdReached {
+            feature: quota.feature.to_string(),
+            meter: counter.meter.to_string(),
+            per: counter.window.per,
+            window: Span { start: counter.window.start, end: counter.window.end() },
+            percent: *percent,
+            used: *used,
+            limit: quota.limit,
+            overage: if quota.hard { "deny" } else { "allow" }.to_owned(),
+        };
+        log::append_in(conn, &Caller::system("quotas"), now, NewEvent::of(counter.tenant, reached))?;
     }
     Ok(())
 }
