@@ -13,6 +13,7 @@ pub mod text;
 pub mod tls;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +22,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use conn::Conn;
 use conn::{Manager, Mode, Place};
+pub(crate) use news::{collect, note};
 
 pub use crate::kernel::engine::Engine;
 use crate::kernel::entropy;
 use crate::kernel::error::{Error, Result};
+use crate::log::Place as LogPlace;
 
 /// How often a write is tried before the store counts as contended. Twelve jittered tries carried
 /// every concurrent signup of the trial; the last waits are about a quarter of a second.
@@ -71,6 +74,8 @@ struct Inner {
     appended: Notify,
     /// The log has grown, here or on another replica.
     news: watch::Sender<u64>,
+    /// Where followers of the log were last seen by this process.
+    stands: watch::Sender<BTreeMap<String, LogPlace>>,
 }
 
 impl Db {
@@ -100,7 +105,8 @@ impl Db {
                 Place::Postgres(_) => None,
             };
             let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-            Ok(Self(Arc::new(Inner { place, pool, permits, writer, appended: Notify::new(), news })))
+            let (appended, stands) = (Notify::new(), watch::Sender::default());
+            Ok(Self(Arc::new(Inner { place, pool, permits, writer, appended, news, stands })))
         })
         .await
     }
@@ -123,12 +129,16 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     {
-        self.with_connection(move |conn| {
+        let answer = self.with_connection(move |conn| {
             conn.begin(Mode::Read)?;
+            news::taken();
             let answer = work(conn);
-            conn.end(answer)
-        })
-        .await
+            let word = news::taken();
+            conn.end(answer).map(|answer| (answer, word.place))
+        });
+        let (answer, place) = answer.await?;
+        news::note(place);
+        Ok(answer)
     }
 
     /// Runs `work` in one serializable transaction, which commits when it answers `Ok`. On PostgreSQL
@@ -175,14 +185,15 @@ impl Db {
                     conn.begin(mode)?;
                     news::taken();
                     let answer = again(conn);
-                    let appended = news::taken();
-                    conn.end(answer).map(|answer| (answer, appended))
+                    let word = news::taken();
+                    conn.end(answer).map(|answer| (answer, word))
                 })
                 .await;
             attempt += 1;
             match answer {
-                Ok((answer, appended)) => {
-                    if appended {
+                Ok((answer, word)) => {
+                    news::note(word.place);
+                    if word.appended {
                         self.0.appended.notify_one();
                         self.heard();
                     }
@@ -214,6 +225,19 @@ impl Db {
     /// The log has grown.
     pub(crate) fn heard(&self) {
         grown(&self.0.news);
+    }
+
+    /// The follower `name` stands at `place`, as somebody of this process has just seen.
+    pub(crate) fn stands(&self, name: &str, place: LogPlace) {
+        self.0.stands.send_if_modified(|all| match all.get_mut(name) {
+            Some(known) => std::mem::replace(known, place) != place,
+            None => all.insert(name.to_owned(), place).is_none(),
+        });
+    }
+
+    /// Changes when a follower of the log was seen to have moved. It says when to look, not what is so.
+    pub(crate) fn moves(&self) -> watch::Receiver<BTreeMap<String, LogPlace>> {
+        self.0.stands.subscribe()
     }
 
     /// How to reach PostgreSQL without diesel; `None` on SQLite.

@@ -8,18 +8,23 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
 
 use super::conn::{Conn, Mode, Place};
-use super::{grown, news};
+use super::grown;
+use super::news::{self, Word};
 use crate::kernel::error::{Error, Result};
+use crate::log::Place as LogPlace;
 
 trait Job: Send {
     fn run(&mut self, conn: &mut Conn);
+    /// Whether what it wrote is in the log.
+    fn appended(&self) -> bool;
     fn finish(self: Box<Self>, committed: Result<(), String>);
 }
 
 struct Write<T, F> {
     work: F,
     answer: Option<Result<T>>,
-    reply: oneshot::Sender<Result<T>>,
+    word: Word,
+    reply: oneshot::Sender<Result<(T, Option<LogPlace>)>>,
 }
 
 impl<T: Send, F: Fn(&mut Conn) -> Result<T> + Send> Job for Write<T, F> {
@@ -29,11 +34,19 @@ impl<T: Send, F: Fn(&mut Conn) -> Result<T> + Send> Job for Write<T, F> {
             self.answer = Some(Err(Error::internal("the caller went away")));
             return;
         }
-        self.answer = Some(in_savepoint(conn, &self.work));
+        news::taken();
+        let answer = in_savepoint(conn, &self.work);
+        let word = news::taken();
+        self.word = if answer.is_ok() { word } else { Word::default() };
+        self.answer = Some(answer);
+    }
+
+    fn appended(&self) -> bool {
+        self.word.appended
     }
 
     fn finish(self: Box<Self>, committed: Result<(), String>) {
-        let Self { work, answer, reply } = *self;
+        let Self { work, answer, word, reply } = *self;
         // What the work held (an idempotency key's claim) is let go before its caller can act on the answer.
         drop(work);
         let answer = match (answer, committed) {
@@ -46,7 +59,7 @@ impl<T: Send, F: Fn(&mut Conn) -> Result<T> + Send> Job for Write<T, F> {
             (None, Ok(())) => Err(Error::internal("a write was not run")),
         };
         // A receiver that is gone does not want the answer; the commit stands.
-        drop(reply.send(answer));
+        drop(reply.send(answer.map(|answer| (answer, word.place))));
     }
 }
 
@@ -83,8 +96,12 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let stopped = || Error::internal("the store's writer has stopped");
-        self.0.send(Box::new(Write { work, answer: None, reply })).map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        self.0
+            .send(Box::new(Write { work, answer: None, word: Word::default(), reply }))
+            .map_err(|_| stopped())?;
+        let (answer, place) = answer.await.map_err(|_| stopped())??;
+        news::note(place);
+        Ok(answer)
     }
 }
 
@@ -97,7 +114,6 @@ fn serve(
 ) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
-        news::taken();
         let committed = one_batch(&mut conn, &mut batch, jobs, batch_max);
         if let Err(cause) = &committed {
             tracing::error!(error = %cause, "a batch of writes was not committed");
@@ -106,7 +122,7 @@ fn serve(
                 Err(error) => tracing::error!(error = %error, "the store cannot be opened again"),
             }
         }
-        let appended = news::taken() && committed.is_ok();
+        let appended = committed.is_ok() && batch.iter().any(|job| job.appended());
         for job in batch {
             job.finish(committed.clone());
         }

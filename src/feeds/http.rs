@@ -19,7 +19,7 @@ use crate::http::caller::Credential;
 use crate::http::{Params, Reply};
 use crate::kernel::error::{Error, FieldError, Result};
 use crate::kernel::page::{DEFAULT_LIMIT, MAX_LIMIT};
-use crate::log::{Kinds, Order};
+use crate::log::{Kinds, Order, Place};
 use crate::tenants::Handle;
 
 /// The longest that a request waits for the next event, in seconds.
@@ -109,6 +109,9 @@ struct FeedParams {
     order: Option<Order>,
     /// When there is nothing, wait so many seconds for the next event, 0 to 30.
     wait_s: Option<u64>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 struct Asked {
@@ -178,8 +181,10 @@ async fn answer(
     of: Of,
     params: FeedParams,
 ) -> Result<HttpResponse> {
+    let min_seq = params.min_seq;
     let asked = params.read()?;
     let lens = queries::lens(app, &caller, of, asked.kinds).await?;
+    queries::reached(app, min_seq).await?;
     if wants_stream(request) {
         let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
         let resumed = match last.map(|text| text.trim().parse()) {

@@ -62,6 +62,17 @@ async fn find(app: &App, handle: Handle) -> Result<TenantId> {
     app.db.read(move |conn| tenants::get_in(conn, &handle).map(|tenant| tenant.id)).await
 }
 
+/// Waits until the events up to `min_seq`, if that is given, are there for whoever reads.
+///
+/// # Errors
+/// As [`log::settled`].
+pub async fn reached(app: &App, min_seq: Option<Place>) -> Result<()> {
+    match min_seq {
+        Some(place) => log::settled(&app.db, place, log::PATIENCE).await,
+        None => Ok(()),
+    }
+}
+
 /// The end of the log.
 ///
 /// # Errors

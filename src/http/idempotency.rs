@@ -15,11 +15,12 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use crate::auth::Caller;
-use crate::db::Conn;
 use crate::db::schema::idempotency_keys as keys;
+use crate::db::{Conn, news};
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::vault::Vault;
+use crate::log::Place;
 
 const PURPOSE: &str = "idempotency_keys.answer";
 const LONGEST: usize = 255;
@@ -110,18 +111,21 @@ impl Attempt {
     /// [`Error::Refused`] when the key was used with another body.
     pub fn earlier<T>(&self, conn: &mut Conn, now: Ts) -> Result<Option<Answer<T>>> {
         let Some((caller, route, key)) = &self.entry else { return Ok(None) };
-        let found: Option<(Vec<u8>, i32, Vec<u8>)> = keys::table
+        let found: Option<(Vec<u8>, i32, Vec<u8>, Option<i64>, Option<i64>)> = keys::table
             .find((caller, route, key))
             .filter(keys::expires_at.gt(now))
-            .select((keys::fingerprint, keys::status, keys::answer))
+            .select((keys::fingerprint, keys::status, keys::answer, keys::txid, keys::seq))
             .first(conn)
             .optional()?;
-        let Some((fingerprint, status, sealed)) = found else { return Ok(None) };
+        let Some((fingerprint, status, sealed, txid, seq)) = found else { return Ok(None) };
         if fingerprint != self.fingerprint {
             return Err(Error::refused(
                 "idempotency_key_reused",
                 "this Idempotency-Key was used with another request body; use a fresh key for a new request",
             ));
+        }
+        if let (Some(txid), Some(seq)) = (txid, seq) {
+            news::repeats(Place { txid, seq });
         }
         let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.ok_or_else(|| Error::internal("a stored status is out of range"))?;
@@ -145,6 +149,7 @@ impl Attempt {
         let (answer, status) = (work(conn)?, outcome.status());
         if let Some((caller, route, key)) = &self.entry {
             let body = serde_json::to_vec(&answer).map_err(Error::internal)?;
+            let place = news::place();
             diesel::delete(keys::table.find((caller, route, key))).execute(conn)?;
             diesel::insert_into(keys::table)
                 .values((
@@ -155,6 +160,8 @@ impl Attempt {
                     keys::status.eq(i32::from(status.as_u16())),
                     keys::answer.eq(self.vault.seal(PURPOSE, &body)?),
                     keys::expires_at.eq(now.plus(self.keep)),
+                    keys::txid.eq(place.map(|place| place.txid)),
+                    keys::seq.eq(place.map(|place| place.seq)),
                 ))
                 .execute(conn)
                 // Somebody else on another replica was first: run again and replay theirs.

@@ -4,10 +4,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, Ref, RefOr};
+use utoipa::openapi::{Components, Header, InfoBuilder, Object, OpenApi, Ref, RefOr};
 
 use super::problem::{ProblemBody, SqlBody};
+use super::request::SEQ;
 use crate::kernel::error::FieldError;
 
 const FAILURES: &[(&str, &str)] = &[
@@ -23,7 +25,10 @@ const FAILURES: &[(&str, &str)] = &[
     ("422", "Readable, but refused: invalid fields are all named"),
     ("429", "Too many requests: Retry-After, RateLimit and RateLimit-Policy say when to come back"),
     ("500", "A fault of ours"),
-    ("503", "Something we lean on is away; retry"),
+    (
+        "503",
+        "Something we lean on is away, or `projection_behind`: what min_seq names is not to be read yet; retry",
+    ),
     ("504", "A bounded wait ran out"),
 ];
 
@@ -48,10 +53,28 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         components.schemas.insert(name.into_owned(), schema);
     }
     for item in api.paths.paths.values_mut() {
+        let commands = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        commands.into_iter().flatten().for_each(add_place);
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         operations.into_iter().flatten().for_each(add_failures);
     }
     api
+}
+
+/// Commands say where in the log what they did stands.
+fn add_place(operation: &mut Operation) {
+    let done = operation.responses.responses.iter_mut().filter(|(status, _)| status.starts_with('2'));
+    for (_, response) in done {
+        let RefOr::T(response) = response else { continue };
+        let text = Object::with_type(Type::String);
+        let mut header = Header::new(text);
+        header.description = Some(
+            "The place in the log of the last event that this appended; absent when it appended none. Pass it as \
+             `min_seq` to a query that must see what this did."
+                .to_owned(),
+        );
+        response.headers.insert(SEQ.as_str().to_owned(), RefOr::T(header));
+    }
 }
 
 fn add_failures(operation: &mut Operation) {

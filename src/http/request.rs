@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::limits;
 use crate::auth::Caller;
+use crate::db;
 use crate::kernel::entropy;
 use crate::kernel::id;
 use crate::kernel::limits::Taken;
@@ -28,6 +29,8 @@ use crate::telemetry::requests::{self, Line};
 
 /// The header that carries a request's id in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that says where in the log the last event stands that a request appended.
+pub const SEQ: HeaderName = HeaderName::from_static("tenantry-seq");
 /// The header in which a trace goes on (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -159,7 +162,9 @@ pub async fn watch<B: MessageBody>(
         Rc::new(Context { id: Arc::clone(&request_id), caller: OnceCell::new(), limits: Cell::new(None) });
     request.extensions_mut().insert(Rc::clone(&context));
     let (method, trace) = (request.method().clone(), trace_id(&request));
-    let mut response = CURRENT.scope(Arc::clone(&request_id), next.call(request)).await?;
+    let answering = CURRENT.scope(Arc::clone(&request_id), next.call(request));
+    let (answered, place) = db::collect(answering).await;
+    let mut response = answered?;
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
     let took = began.elapsed();
@@ -178,6 +183,11 @@ pub async fn watch<B: MessageBody>(
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Some(place) = place
+        && let Ok(value) = HeaderValue::from_str(&place.to_string())
+    {
+        headers.insert(SEQ, value);
     }
     if let Some(taken) = context.limits.take() {
         limits::tell(headers, &taken);

@@ -20,7 +20,8 @@ pub const STEP: i64 = 500;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a follower waits after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How soon a follower looks again for events whose transaction was not settled when it was woken.
+/// How soon a follower looks again for events whose transaction was not settled when it was woken; then after
+/// twice as long, up to [`PERIOD`].
 const UNSETTLED: Duration = Duration::from_millis(20);
 
 /// Where a new follower begins.
@@ -117,6 +118,22 @@ pub fn advance_in(conn: &mut Conn, name: &str, from: Place, to: Place, now: Ts) 
     Ok(moved == 1)
 }
 
+/// Lets `name` stand still from `now` on, or go on: whether that changed anything.
+///
+/// # Errors
+/// The store's.
+pub fn pause_in(conn: &mut Conn, name: &str, still: bool, now: Ts) -> Result<bool> {
+    let known = followers::table.find(name.to_owned());
+    let rows = if still {
+        let moving = known.filter(followers::paused_at.is_null());
+        diesel::update(moving).set(followers::paused_at.eq(Some(now))).execute(conn)?
+    } else {
+        let paused = known.filter(followers::paused_at.is_not_null());
+        diesel::update(paused).set(followers::paused_at.eq(None::<Ts>)).execute(conn)?
+    };
+    Ok(rows == 1)
+}
+
 /// Somebody who keeps tables by following the log.
 pub trait Follows: Send + Sync + 'static {
     /// Its name among followers.
@@ -161,6 +178,9 @@ pub async fn step(db: &Db, now: Ts, follows: &Arc<dyn Follows>, limit: i64) -> R
             Ok(Some((known.place, entries)))
         })
         .await?;
+    if let Some((place, _)) = &known {
+        db.stands(name, *place);
+    }
     let Some((from, entries)) = known else {
         let begin = follows.begin();
         db.write(move |conn| open_in(conn, name, begin, now).map(drop)).await?;
@@ -179,6 +199,7 @@ pub async fn step(db: &Db, now: Ts, follows: &Arc<dyn Follows>, limit: i64) -> R
         })
         .await?;
     if moved {
+        db.stands(name, to);
         follows.moved();
     }
     Ok(Step { events: if moved { events } else { 0 }, more: full || !moved })
@@ -187,13 +208,13 @@ pub async fn step(db: &Db, now: Ts, follows: &Arc<dyn Follows>, limit: i64) -> R
 /// Follows until `stop`. Replicas may all do so at once: whoever is first with a stretch of the log writes it.
 pub async fn keep(db: Db, clock: Clock, follows: Arc<dyn Follows>, stop: CancellationToken) {
     let mut news = db.news();
+    let mut rest = UNSETTLED;
     while !stop.is_cancelled() {
         news.mark_unchanged();
-        let wait = match step(&db, clock.now(), &follows, STEP).await {
+        match step(&db, clock.now(), &follows, STEP).await {
             Ok(step) if step.more => continue,
-            // What woke us may be of a transaction that others, still at work, keep from being settled.
-            Ok(step) if step.events > 0 => UNSETTLED,
-            Ok(_) => PERIOD,
+            Ok(step) if step.events > 0 => rest = UNSETTLED,
+            Ok(_) => {}
             Err(error) => {
                 let cause = error.cause().map(tracing::field::display);
                 tracing::warn!(follower = follows.name(), error = %error, cause, "the log could not be followed; trying again soon");
@@ -202,8 +223,9 @@ pub async fn keep(db: Db, clock: Clock, follows: Arc<dyn Follows>, stop: Cancell
             }
         };
         tokio::select! {
-            _ = news.changed() => {}
-            () = tokio::time::sleep(wait) => {}
+            // What woke us may be of a transaction that others, still at work, keep from being settled.
+            _ = news.changed() => rest = UNSETTLED,
+            () = tokio::time::sleep(rest) => rest = rest.saturating_mul(2).min(PERIOD),
             () = stop.cancelled() => {}
         }
     }

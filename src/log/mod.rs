@@ -12,15 +12,19 @@ pub mod events;
 mod follow;
 pub mod follower;
 mod kinds;
+pub mod lag;
 pub mod lease;
 pub mod memory;
 mod place;
+pub mod projection;
+mod reach;
 mod read;
 mod select;
 mod table;
 
 pub use kinds::{Kinds, NoKinds};
 pub use place::{NoPlace, Place};
+pub use reach::{PATIENCE, caught_up, holds_in, reached, settled};
 pub use read::{Entry, end_in, settled_in, settled_rows_in};
 pub use select::{Found, Narrow, Order, Outcome, kept_in, select_in};
 
@@ -111,8 +115,15 @@ pub fn append_in(conn: &mut Conn, caller: &Caller, at: Ts, event: NewEvent) -> R
         kept::at.eq(at),
         kept::data.eq(Json(data)),
     );
-    diesel::insert_into(kept::table).values(row).execute(conn)?;
-    news::appends();
+    let new = diesel::insert_into(kept::table).values(row);
+    let place = match conn {
+        Conn::Sqlite(c) => Place { txid: 0, seq: new.returning(kept::seq).get_result(c)? },
+        Conn::Postgres(c) => {
+            let (txid, seq) = new.returning((kept::txid, kept::seq)).get_result(c)?;
+            Place { txid, seq }
+        }
+    };
+    news::appends(place);
     Ok(id)
 }
 

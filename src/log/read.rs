@@ -69,7 +69,7 @@ pub(super) struct Row {
 
 impl Row {
     /// The event exactly as it is kept.
-    pub(super) fn as_kept(self) -> Entry {
+    pub(super) fn into_entry(self) -> Entry {
         let row = self;
         Entry {
             place: Place { txid: row.txid, seq: row.seq },
@@ -90,7 +90,7 @@ impl Row {
 impl From<Row> for Entry {
     /// The event in the newest shape of its kind.
     fn from(row: Row) -> Self {
-        let kept = row.as_kept();
+        let kept = row.into_entry();
         let (version, data) = catalogue::newest(&kept.kind, kept.version, kept.data);
         Self { version, data, ..kept }
     }

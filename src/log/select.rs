@@ -247,5 +247,5 @@ pub fn kept_in(conn: &mut Conn, from: Place, until: Place, limit: i64) -> Result
     let way = Way { horizon: horizon_of(conn)?, tenant: None, order: Order::Asc };
     let end = (until != Place::END).then_some(until);
     let rows: Vec<Row> = way.ordered(way.over(from, end)).select(Row::as_select()).limit(limit).load(conn)?;
-    Ok(rows.into_iter().map(Row::as_kept).collect())
+    Ok(rows.into_iter().map(Row::into_entry).collect())
 }

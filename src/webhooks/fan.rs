@@ -20,6 +20,9 @@ use crate::log::cloud;
 use crate::log::follower::{Begin, Follows};
 use crate::log::{Entry, Place};
 
+/// Its name among followers.
+pub const NAME: &str = "webhooks";
+
 /// The follower.
 pub struct Fan {
     app: App,
@@ -83,7 +86,7 @@ pub fn ping(
 
 impl Follows for Fan {
     fn name(&self) -> &'static str {
-        "webhooks"
+        NAME
     }
 
     fn begin(&self) -> Begin {

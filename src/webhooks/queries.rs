@@ -1,5 +1,6 @@
 //! Reading endpoints and deliveries.
 
+use super::fan;
 use super::model::{DeliveryDetail, DeliveryFilter, DeliveryView, EndpointView};
 use super::store::deliveries::{self, Delivery};
 use super::store::{self, Endpoint};
@@ -9,6 +10,7 @@ use crate::db::Conn;
 use crate::kernel::error::Result;
 use crate::kernel::id::{TenantId, WebhookDeliveryId, WebhookEndpointId};
 use crate::kernel::page::{Page, PageRequest};
+use crate::log::{self, Place};
 
 async fn endpoints(app: &App, tenant: Option<TenantId>, request: PageRequest) -> Result<Page<EndpointView>> {
     let (now, vault) = (app.clock.now(), app.vault.clone());
@@ -42,19 +44,22 @@ async fn page(app: &App, filter: DeliveryFilter, request: PageRequest) -> Result
     Ok(page.map(Delivery::view))
 }
 
-/// A page of the deliveries to one of the caller's tenant's endpoints, newest first.
+/// A page of the deliveries to one of the caller's tenant's endpoints, newest first, when those of events up to
+/// `min_seq` are among them.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; not found.
+/// As [`Caller::tenant`]; not found; as [`log::caught_up`].
 pub async fn deliveries_of(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
     filter: DeliveryFilter,
     request: PageRequest,
+    min_seq: Option<Place>,
 ) -> Result<Page<DeliveryView>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
     app.db.read(move |conn| store::get(conn, Some(tenant), id).map(drop)).await?;
+    log::caught_up(&app.db, fan::NAME, min_seq).await?;
     page(app, DeliveryFilter { tenant: Some(tenant), endpoint: Some(id), ..filter }, request).await
 }
 
@@ -97,17 +102,19 @@ pub async fn list_all(
     endpoints(app, tenant, request).await
 }
 
-/// A page of all tenants' deliveries, newest first.
+/// A page of all tenants' deliveries, newest first, when those of events up to `min_seq` are among them.
 ///
 /// # Errors
-/// As [`Caller::may`].
+/// As [`Caller::may`]; as [`log::caught_up`].
 pub async fn all_deliveries(
     app: &App,
     caller: &Caller,
     filter: DeliveryFilter,
     request: PageRequest,
+    min_seq: Option<Place>,
 ) -> Result<Page<DeliveryView>> {
     caller.may(Verb::ReadWebhooks)?;
+    log::caught_up(&app.db, fan::NAME, min_seq).await?;
     page(app, filter, request).await
 }
 

@@ -13,7 +13,7 @@
 mod postgres;
 mod proof;
 mod sqlite;
-mod variants;
+pub mod variants;
 
 use std::sync::Mutex;
 

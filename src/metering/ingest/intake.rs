@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{self, NewUsage};
 use crate::app::App;
+use crate::db;
 use crate::kernel::error::{Error, Result};
+use crate::log::Place;
 use crate::metering::quota;
 
 /// Calls that wait before more have to wait outside.
@@ -24,8 +26,11 @@ const BATCH: usize = 4_000;
 
 struct Ask {
     rows: Vec<NewUsage>,
-    reply: oneshot::Sender<Result<Vec<bool>>>,
+    reply: oneshot::Sender<Result<Written>>,
 }
+
+/// Whether each row was new, and the last event of the log that their transaction appended.
+type Written = (Vec<bool>, Option<Place>);
 
 /// The one place where this process writes usage.
 pub struct Intake {
@@ -62,7 +67,9 @@ pub async fn submit(app: &App, rows: Vec<NewUsage>) -> Result<Vec<bool>> {
     }
     let (reply, answer) = oneshot::channel();
     app.intake.asks.send(Ask { rows, reply }).await.map_err(|_| stopped())?;
-    answer.await.map_err(|_| stopped())?
+    let (fresh, place) = answer.await.map_err(|_| stopped())??;
+    db::note(place);
+    Ok(fresh)
 }
 
 /// Writes what is submitted until [`stop`].
@@ -98,11 +105,11 @@ async fn write(app: &App, batch: Vec<Ask>) {
     let calls: Vec<Arc<Vec<NewUsage>>> = calls.into_iter().map(Arc::new).collect();
     let began = Instant::now();
     match commit(app, calls.clone()).await {
-        Ok(fresh) => {
+        Ok((fresh, place)) => {
             metrics::histogram!("tenantry_usage_commit_seconds").record(began.elapsed().as_secs_f64());
             let mut fresh = fresh.into_iter();
             for (call, reply) in calls.iter().zip(replies) {
-                drop(reply.send(Ok(fresh.by_ref().take(call.len()).collect())));
+                drop(reply.send(Ok((fresh.by_ref().take(call.len()).collect(), place))));
             }
         }
         // What one of them brought must not fail the others.
@@ -119,18 +126,18 @@ async fn write(app: &App, batch: Vec<Ask>) {
     }
 }
 
-async fn commit(app: &App, calls: Vec<Arc<Vec<NewUsage>>>) -> Result<Vec<bool>> {
+async fn commit(app: &App, calls: Vec<Arc<Vec<NewUsage>>>) -> Result<Written> {
     let (now, thresholds) = (app.clock.now(), app.settings.quota.thresholds.clone());
-    app.db
-        .write_held(move |conn| {
-            let rows: Vec<&NewUsage> = calls.iter().flat_map(|call| call.iter()).collect();
-            let fresh = store::insert(conn, &rows)?;
-            let new = rows.iter().zip(&fresh).filter(|(_, fresh)| **fresh);
-            let added: Vec<_> = new.flat_map(|(row, _)| row.added.iter().cloned()).collect();
-            quota::add_in(conn, &added, &thresholds, now)?;
-            Ok(fresh)
-        })
-        .await
+    let writing = app.db.write_held(move |conn| {
+        let rows: Vec<&NewUsage> = calls.iter().flat_map(|call| call.iter()).collect();
+        let fresh = store::insert(conn, &rows)?;
+        let new = rows.iter().zip(&fresh).filter(|(_, fresh)| **fresh);
+        let added: Vec<_> = new.flat_map(|(row, _)| row.added.iter().cloned()).collect();
+        quota::add_in(conn, &added, &thresholds, now)?;
+        Ok(fresh)
+    });
+    let (written, place) = db::collect(writing).await;
+    Ok((written?, place))
 }
 
 /// One transaction's error for each of those who waited for it.

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::http::{Params, Reply};
 use crate::kernel::clock::Ts;
+use crate::log::Place;
 use crate::tenants::Handle;
 
 /// Registers the endpoints.
@@ -40,11 +41,14 @@ struct UsageParams {
     /// Only events with these properties: `property:value` pairs with commas between; several of one property mean any
     /// of them.
     filter: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there. What was sent is counted without it.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 impl From<UsageParams> for Wish {
     fn from(params: UsageParams) -> Self {
-        let UsageParams { meter, from, to, window, time_zone, group_by, filter } = params;
+        let UsageParams { meter, from, to, window, time_zone, group_by, filter, min_seq: _ } = params;
         Self { meter, from, to, window, time_zone, group_by, filter }
     }
 }
@@ -53,7 +57,8 @@ impl From<UsageParams> for Wish {
 #[utoipa::path(operation_id = "own_usage", tag = "tenant", params(UsageParams), responses((status = 200, body = Usage)), security(("bearer" = [])))]
 #[get("/v1/tenant/usage")]
 async fn own(app: web::Data<App>, caller: Caller, params: Params<UsageParams>) -> Reply<web::Json<Usage>> {
-    Ok(web::Json(queries::own(&app, &caller, params.0.into()).await?))
+    let min_seq = params.0.min_seq;
+    Ok(web::Json(queries::own(&app, &caller, params.0.into(), min_seq).await?))
 }
 
 /// What a tenant used: by meter, window and group.
@@ -65,5 +70,6 @@ async fn of_tenant(
     tenant: web::Path<String>,
     params: Params<UsageParams>,
 ) -> Reply<web::Json<Usage>> {
-    Ok(web::Json(queries::of_any(&app, &caller, Handle::parse(&tenant), params.0.into()).await?))
+    let (min_seq, handle) = (params.0.min_seq, Handle::parse(&tenant));
+    Ok(web::Json(queries::of_any(&app, &caller, handle, params.0.into(), min_seq).await?))
 }

@@ -12,6 +12,7 @@ use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
+use crate::log::{self, Place};
 use crate::metering::counted;
 use crate::metering::rollups::{self, Tally, hour_of};
 use crate::placement::router;
@@ -48,29 +49,37 @@ pub struct Usage {
 /// What the caller's own tenant used.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; [`Error::Invalid`]; [`Error::Refused`] `too_many_rows`; the store's.
-pub async fn own(app: &App, caller: &Caller, wish: Wish) -> Result<Usage> {
+/// As [`Caller::tenant`]; [`Error::Invalid`]; [`Error::Refused`] `too_many_rows`; as [`log::holds_in`]; the store's.
+pub async fn own(app: &App, caller: &Caller, wish: Wish, min_seq: Option<Place>) -> Result<Usage> {
     let id = caller.tenant(Verb::ReadTenant)?;
-    of(app, id, wish).await
+    of(app, id, wish, min_seq).await
 }
 
 /// What any tenant used.
 ///
 /// # Errors
 /// As [`Caller::may`]; not found; as [`own`].
-pub async fn of_any(app: &App, caller: &Caller, handle: Handle, wish: Wish) -> Result<Usage> {
+pub async fn of_any(
+    app: &App,
+    caller: &Caller,
+    handle: Handle,
+    wish: Wish,
+    min_seq: Option<Place>,
+) -> Result<Usage> {
     caller.may(Verb::ReadTenants)?;
     let id = router::find(app, &handle).await?.id;
-    of(app, id, wish).await
+    of(app, id, wish, min_seq).await
 }
 
-async fn of(app: &App, tenant: TenantId, wish: Wish) -> Result<Usage> {
+async fn of(app: &App, tenant: TenantId, wish: Wish, min_seq: Option<Place>) -> Result<Usage> {
     let ask = wish.ask(app.clock.now())?;
     let catalogue = app.catalogue.current();
     let (asked, known) = (ask.clone(), catalogue.terms.meters.clone());
     let told = app
         .db
         .read(move |conn| {
+            // What is not rolled up yet is added from the events themselves: nothing is waited for.
+            log::holds_in(conn, min_seq)?;
             let live = rollups::live_in(conn)?;
             let (hours, meter) = ((asked.from, asked.to), asked.meter.as_deref());
             let mut tally = Tally::default();

@@ -11,7 +11,7 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, WebhookDeliveryId, WebhookEndpointId};
 use crate::webhooks::events::{WebhookDeliveryRetried, WebhookEndpointReplayed};
 use crate::webhooks::fan;
-use crate::webhooks::model::{Again, DeliveryView, Replayed};
+use crate::webhooks::model::{Again, AskedAgain, DeliveryView, Replayed};
 use crate::webhooks::store;
 use crate::webhooks::store::deliveries::{self, Delivery};
 use crate::webhooks::store::queue::{self, Queue};
@@ -93,12 +93,13 @@ pub async fn retry(
 /// Sends events to an endpoint of the caller's tenant again.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::tenant`]; not found; a conflict while the endpoint is disabled; a field error when it is not
+/// clear what.
 pub async fn replay(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
@@ -108,12 +109,13 @@ pub async fn replay(
 /// Sends events to any tenant's endpoint again.
 ///
 /// # Errors
-/// As [`Caller::may`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::may`]; not found; a conflict while the endpoint is disabled; a field error when it is not
+/// clear what.
 pub async fn replay_any(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     caller.may(Verb::ReplayWebhooks)?;
@@ -125,7 +127,7 @@ async fn again(
     caller: &Caller,
     tenant: Option<TenantId>,
     id: WebhookEndpointId,
-    what: Again,
+    what: AskedAgain,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let (now, caller) = (app.clock.now(), caller.clone());
@@ -135,7 +137,7 @@ async fn again(
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (row, queue) = store::hold(conn, tenant, id)?;
                 enabled(&queue)?;
-                let (queued, more) = match what {
+                let (queued, more) = match what.which()? {
                     Again::Since(since) => deliveries::replay(conn, &row, since.max(Ts::EPOCH), MOST, now)?,
                     Again::One(event) => {
                         let message = deliveries::message(conn, row.tenant_id, event)?;

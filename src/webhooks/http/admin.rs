@@ -41,7 +41,7 @@ async fn replay(
 ) -> Reply<HttpResponse> {
     let id = paths::id(&id, "webhook endpoint")?;
     let attempt = app.attempt(&caller, key, &body.raw)?;
-    Ok(commands::replay_any(&app, &caller, id, body.value.what()?, attempt).await?.respond())
+    Ok(commands::replay_any(&app, &caller, id, body.value.asked(), attempt).await?.respond())
 }
 
 /// Lists all tenants' webhook deliveries, newest first.
@@ -52,8 +52,8 @@ async fn deliveries(
     caller: Caller,
     params: Params<AllDeliveryParams>,
 ) -> Reply<web::Json<Page<DeliveryView>>> {
-    let (filter, request) = params.0.read()?;
-    Ok(web::Json(queries::all_deliveries(&app, &caller, filter, request).await?))
+    let (filter, request, min_seq) = params.0.read()?;
+    Ok(web::Json(queries::all_deliveries(&app, &caller, filter, request, min_seq).await?))
 }
 
 /// Reads any webhook delivery, with what is sent and every attempt.

@@ -7,10 +7,11 @@ use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId, WebhookEndpointId};
 use crate::kernel::page::PageRequest;
-use crate::webhooks::model::{Again, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
+use crate::log::Place;
+use crate::webhooks::model::{AskedAgain, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
 
 /// A new endpoint.
 #[derive(Deserialize, ToSchema)]
@@ -120,12 +121,8 @@ pub(super) struct ReplayRequest {
 }
 
 impl ReplayRequest {
-    pub(super) fn what(&self) -> Result<Again> {
-        match (self.since, self.event_id) {
-            (Some(since), None) => Ok(Again::Since(since)),
-            (None, Some(event)) => Ok(Again::One(event)),
-            _ => Err(Error::field("/since", "give since or event_id, and not both")),
-        }
+    pub(super) fn asked(&self) -> AskedAgain {
+        AskedAgain { since: self.since, event: self.event_id }
     }
 }
 
@@ -154,10 +151,13 @@ pub(super) struct DeliveryParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 impl DeliveryParams {
-    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest)> {
+    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest, Option<Place>)> {
         let request = PageRequest::parse(self.limit, self.cursor.as_deref())?;
         let filter = DeliveryFilter {
             state: self.state,
@@ -165,7 +165,7 @@ impl DeliveryParams {
             event: self.event,
             ..DeliveryFilter::default()
         };
-        Ok((filter, request))
+        Ok((filter, request, self.min_seq))
     }
 }
 
@@ -200,12 +200,15 @@ pub(super) struct AllDeliveryParams {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// A `Tenantry-Seq`: only an answer that has what was done up to there; waited for, 2 s at most.
+    #[param(value_type = Option<String>)]
+    min_seq: Option<Place>,
 }
 
 impl AllDeliveryParams {
-    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest)> {
+    pub(super) fn read(self) -> Result<(DeliveryFilter, PageRequest, Option<Place>)> {
         let request = PageRequest::parse(self.limit, self.cursor.as_deref())?;
-        let Self { tenant, endpoint, state, kind, event, .. } = self;
-        Ok((DeliveryFilter { tenant, endpoint, state, kind, event }, request))
+        let Self { tenant, endpoint, state, kind, event, min_seq, .. } = self;
+        Ok((DeliveryFilter { tenant, endpoint, state, kind, event }, request, min_seq))
     }
 }

@@ -148,7 +148,7 @@ async fn replay(
 ) -> Reply<HttpResponse> {
     let id = paths::id(&id, "webhook endpoint")?;
     let attempt = app.attempt(&caller, key, &body.raw)?;
-    Ok(commands::replay(&app, &caller, id, body.value.what()?, attempt).await?.respond())
+    Ok(commands::replay(&app, &caller, id, body.value.asked(), attempt).await?.respond())
 }
 
 /// Lists the deliveries to one of the caller's tenant's endpoints, newest first.
@@ -161,8 +161,8 @@ async fn deliveries(
     params: Params<DeliveryParams>,
 ) -> Reply<web::Json<Page<DeliveryView>>> {
     let id = paths::id(&id, "webhook endpoint")?;
-    let (filter, request) = params.0.read()?;
-    Ok(web::Json(queries::deliveries_of(&app, &caller, id, filter, request).await?))
+    let (filter, request, min_seq) = params.0.read()?;
+    Ok(web::Json(queries::deliveries_of(&app, &caller, id, filter, request, min_seq).await?))
 }
 
 /// Reads a delivery, with what is sent and every attempt.
