@@ -24,6 +24,7 @@ use tenantry::kernel::clock::Clock;
 use tenantry::kernel::error::Result;
 use tenantry::kernel::id::TenantId;
 use tenantry::log::{self, NewEvent};
+use tenantry::tenants::events::TenantUpdated;
 
 /// Writers at once.
 const WRITERS: [i64; 2] = [1, 16];
@@ -84,8 +85,8 @@ async fn turn(db: &Db, writers: i64, each: usize, appends: bool) -> Turn {
                     let write = db.write(move |conn| {
                         let rev = change(conn, id)?;
                         if appends {
-                            let data = json!({ "id": id, "name": format!("thing {rev}"), "rev": rev });
-                            log::append_in(conn, &by, now, NewEvent::of(tenant, "bench.changed", data))?;
+                            let fact = TenantUpdated { slug: "thing".into(), name: format!("thing {rev}") };
+                            log::append_in(conn, &by, now, NewEvent::of(tenant, fact))?;
                         }
                         Ok(())
                     });
