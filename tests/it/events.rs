@@ -12,6 +12,26 @@ fn facts() -> Vec<&'static FactType> {
     all
 }
 
+#[test]
+fn every_capability_that_declares_events_is_in_the_catalogue() {
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let list = std::fs::read_to_string(src.join("app.rs")).unwrap();
+    let mut found = 0;
+    for entry in std::fs::read_dir(&src).unwrap() {
+        let folder = entry.unwrap().path();
+        let declared = std::fs::read_to_string(folder.join("events.rs")).unwrap_or_default();
+        if declared.contains("facts! {") {
+            found += 1;
+            let name = folder.file_name().unwrap().to_str().unwrap();
+            assert!(
+                list.contains(&format!("crate::{name}::events::facts()")),
+                "src/app.rs lacks the events of {name}"
+            );
+        }
+    }
+    assert!(found > 8, "{found}");
+}
+
 #[tokio::test]
 async fn everybody_may_read_which_events_there_are() {
     let server = Server::embedded();

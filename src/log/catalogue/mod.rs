@@ -139,7 +139,7 @@ pub fn install(all: impl IntoIterator<Item = &'static FactType>) {
 }
 
 /// Whether the catalogue has been told what there is.
-pub(super) fn installed() -> bool {
+fn installed() -> bool {
     KNOWN.get().is_some()
 }
 
