@@ -139,7 +139,7 @@ policy! {
     ReadWebhooks: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Send any tenant's events to its webhook endpoint again.
     ReplayWebhooks: operators [OpAdmin Support], members [], key None, service None;
-    /// Build read models anew.
+    /// Build read models anew; let those who follow the log stand still, and go on.
     RebuildProjections: operators [OpAdmin], members [], key None, service None;
     /// Ask where a tenant lives.
     ReadRoutes: operators [], members [], key None, service Some(Scope::RoutesRead);

@@ -1,4 +1,5 @@
-//! `projection`: read models that follow what is written, and building them anew.
+//! `projection`: read models and others that follow what is written: how far they are, letting them stand still,
+//! building them anew.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -20,7 +21,9 @@ use crate::config::Inputs;
     after_help = "\
 Examples:
   tenantry projection list                   how far each is behind
-  tenantry projection rebuild usage_rollups  build it anew; the old one answers meanwhile"
+  tenantry projection rebuild usage_rollups  build it anew; the old one answers meanwhile
+  tenantry projection pause webhooks         let it stand still; what happens waits in the log
+  tenantry projection resume webhooks        let it go on from there"
 )]
 pub struct ProjectionArgs {
     /// What to do.
@@ -41,15 +44,40 @@ pub enum ProjectionCommand {
         /// Its name
         name: String,
     },
+    /// Let one stand still; what happens waits in the log
+    Pause {
+        /// Its name
+        name: String,
+    },
+    /// Let one that was paused go on from where it stands
+    Resume {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Debug, Deserialize)]
 struct Projection {
     name: String,
-    generation: i64,
+    state: String,
+    generation: Option<i64>,
+    lag_events: i64,
     behind_since: Option<String>,
-    rebuilds_from: String,
-    rebuilding_since: Option<String>,
+    rebuilds_from: Option<String>,
+    rebuilt: Option<f64>,
+}
+
+impl Projection {
+    fn row(self) -> [String; 6] {
+        let since = |at: Option<String>| at.map_or_else(|| "-".to_owned(), |at| words::moment(&at));
+        let state = match self.rebuilt {
+            Some(part) => format!("{}, {:.0} %", words::safe(&self.state), part * 100.0),
+            None => words::safe(&self.state),
+        };
+        let generation = self.generation.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let name = words::safe(&self.name);
+        [name, state, self.lag_events.to_string(), since(self.behind_since), generation, since(self.rebuilds_from)]
+    }
 }
 
 /// Does it.
@@ -66,12 +94,8 @@ pub async fn run(args: ProjectionArgs, inputs: &Inputs, out: &Out) -> Outcome {
             }
             let page: views::Page = views::read(&answer)?;
             let all = page.data.iter().map(views::read::<Projection>).collect::<Outcome<Vec<_>>>()?;
-            let since = |at: Option<String>| at.map_or_else(|| "-".to_owned(), |at| words::moment(&at));
-            let rows = all.into_iter().map(|it| {
-                let from = words::moment(&it.rebuilds_from);
-                [it.name, it.generation.to_string(), since(it.behind_since), since(it.rebuilding_since), from]
-            });
-            let heads = ["NAME", "GENERATION", "BEHIND SINCE", "REBUILDING SINCE", "REBUILDS FROM"];
+            let rows = all.into_iter().map(Projection::row);
+            let heads = ["NAME", "STATE", "BEHIND", "SINCE", "GENERATION", "REBUILDS FROM"];
             out.say(Table::new(heads, rows).text(out.out))
         }
         ProjectionCommand::Rebuild { name } => {
@@ -83,5 +107,15 @@ pub async fn run(args: ProjectionArgs, inputs: &Inputs, out: &Out) -> Outcome {
             out.note("See how far it is with: tenantry projection list");
             Ok(())
         }
+        ProjectionCommand::Pause { name } => stand(&api, out, &name, "pause", "stands still").await,
+        ProjectionCommand::Resume { name } => stand(&api, out, &name, "resume", "goes on").await,
     }
+}
+
+async fn stand(api: &Api, out: &Out, name: &str, verb: &str, done: &str) -> Outcome {
+    let answer = api.post(&["admin", "v1", "projections", name, verb], None).await?;
+    if out.json {
+        return out.document(&answer);
+    }
+    out.say(format_args!("{} {done}.", words::safe(name)))
 }

@@ -630,6 +630,7 @@ diesel::table! {
         seq -> BigInt,
         raw_from -> SqlTs,
         started_at -> SqlTs,
+        paused_at -> Nullable<SqlTs>,
     }
 }
 
@@ -722,6 +723,66 @@ diesel::table! {
         lease_owner -> Nullable<SqlId>,
         lease_until -> Nullable<SqlTs>,
         updated_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    projection_generations (name, generation) {
+        name -> Text,
+        generation -> BigInt,
+        state -> Text,
+        txid -> BigInt,
+        seq -> BigInt,
+        started_at -> SqlTs,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    directory_tenants (generation, tenant_id) {
+        generation -> BigInt,
+        tenant_id -> SqlId,
+        slug -> Text,
+        name -> Text,
+        sort_name -> Text,
+        state -> Text,
+        suspended -> Bool,
+        plan -> Text,
+        plan_version -> Nullable<Integer>,
+        isolation -> Nullable<Text>,
+        cluster -> Text,
+        region -> Nullable<Text>,
+        members -> BigInt,
+        keys -> BigInt,
+        leaving -> SqlJson,
+        created_at -> SqlTs,
+        last_activity_at -> SqlTs,
+        deleted_at -> Nullable<SqlTs>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    activity_lines (generation, tenant_id, txid, seq) {
+        generation -> BigInt,
+        tenant_id -> SqlId,
+        txid -> BigInt,
+        seq -> BigInt,
+        event_id -> SqlId,
+        kind -> Text,
+        at -> SqlTs,
+        actor_kind -> Text,
+        actor_id -> Text,
+        in_stead_of -> Nullable<Text>,
+        operators_only -> Bool,
+        line -> Text,
     }
 }
 

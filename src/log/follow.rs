@@ -54,6 +54,16 @@ impl Freshness {
         seen != 0 && nanos(Instant::now()).saturating_sub(seen) < bound
     }
 
+    /// How long ago the log was last read to its end; `None` when nothing that was seen counts.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        if self.always {
+            return Some(Duration::ZERO);
+        }
+        let seen = self.seen.load(Ordering::Acquire);
+        (seen != 0).then(|| Duration::from_nanos(nanos(Instant::now()).saturating_sub(seen)))
+    }
+
     fn seen(&self, began: Instant) {
         self.seen.store(nanos(began), Ordering::Release);
     }

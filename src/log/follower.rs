@@ -118,6 +118,22 @@ pub fn advance_in(conn: &mut Conn, name: &str, from: Place, to: Place, now: Ts) 
     Ok(moved == 1)
 }
 
+/// Lets `name` stand still from `now` on, or go on: whether that changed anything.
+///
+/// # Errors
+/// The store's.
+pub fn pause_in(conn: &mut Conn, name: &str, still: bool, now: Ts) -> Result<bool> {
+    let known = followers::table.find(name.to_owned());
+    let rows = if still {
+        let moving = known.filter(followers::paused_at.is_null());
+        diesel::update(moving).set(followers::paused_at.eq(Some(now))).execute(conn)?
+    } else {
+        let paused = known.filter(followers::paused_at.is_not_null());
+        diesel::update(paused).set(followers::paused_at.eq(None::<Ts>)).execute(conn)?
+    };
+    Ok(rows == 1)
+}
+
 /// Somebody who keeps tables by following the log.
 pub trait Follows: Send + Sync + 'static {
     /// Its name among followers.

@@ -7,6 +7,7 @@ use super::store as signups;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::billing;
+use crate::directory;
 use crate::identity as people;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{OperationId, TenantId};
@@ -120,6 +121,7 @@ impl Remover {
                 people::invitations::remove_of_tenant(conn, id)?;
                 mail::remove_of_tenant_in(conn, id)?;
                 webhooks::remove_of_tenant_in(conn, id)?;
+                directory::remove_of_tenant_in(conn, id)?;
                 people::remove_members_in(conn, id)?;
                 placement::remove_in(conn, id)?;
                 subscriptions::remove_of_tenant_in(conn, id)?;

@@ -345,7 +345,9 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     tasks.spawn(rollups::keep(app.clone()));
     tasks.spawn(feeds::keep(app.clone()));
     tasks.spawn(lending::keep(app.clone()));
+    crate::directory::start(app, tasks);
     crate::webhooks::start(app, tasks);
+    tasks.spawn(crate::projections::worker::measure(app.clone()));
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),

@@ -6,8 +6,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, entitlements, feeds, identity, keys, metering, onboarding, operations, placement,
-    subscriptions, tenants, webhooks,
+    billing, catalog, directory, entitlements, feeds, identity, keys, metering, onboarding, operations, placement,
+    projections, subscriptions, tenants, webhooks,
 };
 
 /// The documented endpoints.
@@ -31,7 +31,8 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(feeds::http::routes)
         .configure(feeds::types::http::routes)
         .configure(metering::usage::http::routes)
-        .configure(metering::rollups::http::routes)
+        .configure(directory::http::routes)
+        .configure(projections::http::routes)
         .configure(webhooks::http::routes)
         .configure(clock::routes)
         .configure(system::routes);

@@ -26,6 +26,9 @@ pub struct Facts {
     /// The cluster that holds its data, by name.
     #[schema(example = "main")]
     pub cluster: String,
+    /// The region, where it has one.
+    #[schema(example = "eu")]
+    pub region: Option<String>,
 }
 
 impl Facts {
@@ -38,6 +41,7 @@ impl Facts {
             plan: tenant.plan.clone(),
             isolation: tenant.isolation,
             cluster: tenant.cluster.clone(),
+            region: tenant.region.clone(),
         }
     }
 }

@@ -36,6 +36,7 @@ const CAPABILITIES: &[&str] = &[
     "audit",
     "webhooks",
     "broker",
+    "projections",
     "onboarding",
     "operations",
     "feeds",

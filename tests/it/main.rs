@@ -38,6 +38,7 @@ mod min_seq;
 mod onboarding;
 mod operators;
 mod people;
+mod projections;
 mod quotas;
 mod replicas;
 mod routes;

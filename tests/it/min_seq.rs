@@ -12,13 +12,13 @@ use crate::world::server::{Answer, Client, PASSWORD, Server, Starting, eventuall
 
 /// Where the log stands after what this answer tells of.
 #[track_caller]
-fn seq(answer: &Answer) -> Place {
+pub(super) fn seq(answer: &Answer) -> Place {
     answer.header("tenantry-seq").unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
 }
 
 /// What a query answers once it has what was done up to there. When others' transactions keep the log from being
 /// settled for longer than it waits, it says so; it never answers without.
-async fn seeing(client: &Client, query: &str, place: Place) -> Value {
+pub(super) async fn seeing(client: &Client, query: &str, place: Place) -> Value {
     let glue = if query.contains('?') { '&' } else { '?' };
     eventually("the answer to have it", || async {
         let answer = client.get(&format!("{query}{glue}min_seq={place}")).await;

@@ -6,8 +6,6 @@
 //! It can be built anew beside the one that answers, and takes its place when it has caught up. [`model`] has the
 //! arithmetic.
 
-pub mod commands;
-pub mod http;
 pub mod model;
 mod store;
 pub mod worker;
@@ -17,3 +15,7 @@ pub use store::{
     Generation, live as live_in, remove_of_tenant as remove_of_tenant_in, sums as sums_in, tail as tail_in,
     total as total_in, uniques as uniques_in,
 };
+pub use store::{pause as pause_in, start_anew as start_in, status as status_in};
+
+/// What the roll-ups of usage are called among projections.
+pub const NAME: &str = "usage_rollups";

@@ -47,7 +47,8 @@ async fn advance(db: &Db, state: State, step: i64) -> Result<Step> {
         .read(move |conn| {
             let all = store::all(conn)?;
             let until = all.iter().find(|one| one.state == State::Live).map(|one| one.place);
-            let Some(one) = all.into_iter().find(|one| one.state == state) else { return Ok(None) };
+            let found = all.into_iter().find(|one| one.state == state && one.paused_at.is_none());
+            let Some(one) = found else { return Ok(None) };
             let until = until.filter(|_| state == State::Building);
             let raws = store::settled(conn, one.place, until, step)?;
             Ok(Some((one, until, raws)))

@@ -8,14 +8,19 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::TenantId;
 use crate::log::Place;
+use crate::log::lag::{Status, Unread, lag_in};
+use crate::metering::rollups::NAME;
 use crate::words;
 
 /// Tenants whose rows of a dropped generation go at once.
 const SWEPT: i64 = 20;
 
+/// Usage events, by when they came in.
+const UNREAD: Unread = Unread { table: "usage_events", at: "received_at" };
+
 words! {
     /// What a generation of roll-ups is for.
-    State as "ProjectionState", "state of a projection" {
+    State as "RollupState", "state of roll-ups" {
         /// It answers.
         Live = "live",
         /// It is built beside the one that answers.
@@ -38,12 +43,14 @@ pub struct Generation {
     pub raw_from: Ts,
     /// When it was begun.
     pub started_at: Ts,
+    /// Since when it stands still because somebody asked for that.
+    pub paused_at: Option<Ts>,
 }
 
-type Row = (i64, State, i64, i64, Ts, Ts);
+type Row = (i64, State, i64, i64, Ts, Ts, Option<Ts>);
 
-fn read((generation, state, txid, seq, raw_from, started_at): Row) -> Generation {
-    Generation { generation, state, place: Place { txid, seq }, raw_from, started_at }
+fn read((generation, state, txid, seq, raw_from, started_at, paused_at): Row) -> Generation {
+    Generation { generation, state, place: Place { txid, seq }, raw_from, started_at, paused_at }
 }
 
 /// All there are, the oldest first.
@@ -94,6 +101,7 @@ pub fn start(conn: &mut Conn, now: Ts) -> Result<Generation> {
         place: Place::default(),
         raw_from: live.raw_from,
         started_at: now,
+        paused_at: None,
     };
     diesel::insert_into(usage_generations::table)
         .values((
@@ -106,6 +114,52 @@ pub fn start(conn: &mut Conn, now: Ts) -> Result<Generation> {
         ))
         .execute(conn)?;
     Ok(new)
+}
+
+/// As [`start`]: its number, when it was begun now.
+///
+/// # Errors
+/// The store's.
+pub fn start_anew(conn: &mut Conn, now: Ts) -> Result<Option<i64>> {
+    if all(conn)?.iter().any(|one| one.state == State::Building) {
+        return Ok(None);
+    }
+    start(conn, now).map(|new| Some(new.generation))
+}
+
+/// Lets those that answer stand still from `now` on, or go on: whether that changed anything.
+///
+/// # Errors
+/// The store's.
+pub fn pause(conn: &mut Conn, still: bool, now: Ts) -> Result<bool> {
+    let answers = usage_generations::table.filter(usage_generations::state.eq(State::Live));
+    let rows = if still {
+        let moving = answers.filter(usage_generations::paused_at.is_null());
+        diesel::update(moving).set(usage_generations::paused_at.eq(Some(now))).execute(conn)?
+    } else {
+        let paused = answers.filter(usage_generations::paused_at.is_not_null());
+        diesel::update(paused).set(usage_generations::paused_at.eq(None::<Ts>)).execute(conn)?
+    };
+    Ok(rows == 1)
+}
+
+/// How they stand among projections.
+///
+/// # Errors
+/// As [`live`].
+pub fn status(conn: &mut Conn) -> Result<Status> {
+    let all = all(conn)?;
+    let of = |state| all.iter().find(|one| one.state == state);
+    let live = of(State::Live).ok_or_else(|| Error::internal("no roll-ups answer"))?;
+    Ok(Status {
+        name: NAME.to_owned(),
+        place: Some(live.place),
+        lag: lag_in(conn, UNREAD, live.place)?,
+        paused_at: live.paused_at,
+        live: Some((live.generation, live.started_at)),
+        building: of(State::Building).map(|one| (one.generation, one.started_at, one.place)),
+        rebuilds_from: Some(live.raw_from),
+    })
 }
 
 /// Puts the one that is built in the place of the one that answers, when both are equally far: whether it did. Hours
@@ -123,7 +177,9 @@ pub fn swap(conn: &mut Conn) -> Result<bool> {
         .filter(usage_generations::state.eq(State::Building))
         .filter(usage_generations::txid.eq(live.place.txid))
         .filter(usage_generations::seq.eq(live.place.seq));
-    if diesel::update(same).set(usage_generations::raw_from.eq(live.raw_from)).execute(conn)? == 0 {
+    let same_again =
+        (usage_generations::raw_from.eq(live.raw_from), usage_generations::paused_at.eq(live.paused_at));
+    if diesel::update(same).set(same_again).execute(conn)? == 0 {
         return Ok(false);
     }
     let (new, old, from) = (built.generation, live.generation, live.raw_from);

@@ -3,7 +3,9 @@
 mod generations;
 mod read;
 
-pub use generations::{Generation, State, all, live, lock, start, swap, sweep};
+pub use generations::{
+    Generation, State, all, live, lock, pause, start, start_anew, status, swap, sweep,
+};
 pub use read::{sums, tail, total, uniques};
 
 use diesel::prelude::*;
@@ -87,7 +89,8 @@ pub fn apply(conn: &mut Conn, generation: i64, from: Place, to: Place, tally: &T
         .find(generation)
         .filter(usage_generations::txid.eq(from.txid))
         .filter(usage_generations::seq.eq(from.seq))
-        .filter(usage_generations::state.ne(State::Dropped));
+        .filter(usage_generations::state.ne(State::Dropped))
+        .filter(usage_generations::paused_at.is_null());
     let moved = diesel::update(mine)
         .set((usage_generations::txid.eq(to.txid), usage_generations::seq.eq(to.seq)))
         .execute(conn)?;
