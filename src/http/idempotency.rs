@@ -25,6 +25,9 @@ use crate::log::Place;
 const PURPOSE: &str = "idempotency_keys.answer";
 const LONGEST: usize = 255;
 
+/// Fingerprint, status and sealed answer of an earlier request, and the place of what it appended.
+type Kept = (Vec<u8>, i32, Vec<u8>, Option<i64>, Option<i64>);
+
 /// The `Idempotency-Key` header of a request, if it was sent.
 #[derive(Debug, Clone, Default)]
 pub struct Key {
@@ -111,7 +114,7 @@ impl Attempt {
     /// [`Error::Refused`] when the key was used with another body.
     pub fn earlier<T>(&self, conn: &mut Conn, now: Ts) -> Result<Option<Answer<T>>> {
         let Some((caller, route, key)) = &self.entry else { return Ok(None) };
-        let found: Option<(Vec<u8>, i32, Vec<u8>, Option<i64>, Option<i64>)> = keys::table
+        let found: Option<Kept> = keys::table
             .find((caller, route, key))
             .filter(keys::expires_at.gt(now))
             .select((keys::fingerprint, keys::status, keys::answer, keys::txid, keys::seq))

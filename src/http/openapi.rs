@@ -9,7 +9,6 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, Header, InfoBuilder, Object, OpenApi, Ref, RefOr};
 
 use super::problem::{ProblemBody, SqlBody};
-use super::request::SEQ;
 use crate::kernel::error::FieldError;
 
 const FAILURES: &[(&str, &str)] = &[
@@ -25,10 +24,7 @@ const FAILURES: &[(&str, &str)] = &[
     ("422", "Readable, but refused: invalid fields are all named"),
     ("429", "Too many requests: Retry-After, RateLimit and RateLimit-Policy say when to come back"),
     ("500", "A fault of ours"),
-    (
-        "503",
-        "Something we lean on is away, or `projection_behind`: what min_seq names is not to be read yet; retry",
-    ),
+    ("503", "Something we lean on is away; retry"),
     ("504", "A bounded wait ran out"),
 ];
 
@@ -69,11 +65,10 @@ fn add_place(operation: &mut Operation) {
         let text = Object::with_type(Type::String);
         let mut header = Header::new(text);
         header.description = Some(
-            "The place in the log of the last event that this appended; absent when it appended none. Pass it as \
-             `min_seq` to a query that must see what this did."
+            "Where the last event stands that this appended to the log, if any: pass it as `min_seq`."
                 .to_owned(),
         );
-        response.headers.insert(SEQ.as_str().to_owned(), RefOr::T(header));
+        response.headers.insert("Tenantry-Seq".to_owned(), RefOr::T(header));
     }
 }
 

@@ -29,7 +29,10 @@ async fn everybody_may_read_which_events_there_are() {
         .collect();
     assert_eq!(told, ours);
     let audience = |kind: &str| told.iter().find(|one| one["type"] == kind).unwrap()["audience"].clone();
-    assert_eq!((audience("tenant.suspended"), audience("signing_key.created")), (json!("tenant"), json!("operator")));
+    assert_eq!(
+        (audience("tenant.suspended"), audience("signing_key.created")),
+        (json!("tenant"), json!("operator"))
+    );
 
     // It changes with the program alone, and who has it is told so.
     let tag = list.header("etag").unwrap().to_owned();
@@ -58,7 +61,10 @@ async fn a_filter_for_what_never_happens_is_refused() {
     let acme = server.settle("Acme").await;
     for (types, near) in [("tenant.suspendet", "tenant.suspended"), ("tenant.*,invoise.*", "invoice.*")] {
         let refused = acme.owner.get(&format!("/v1/tenant/events?types={types}")).await;
-        assert_eq!((refused.problem(422).as_str(), refused.pointers()), ("validation_failed", vec!["?types".to_owned()]));
+        assert_eq!(
+            (refused.problem(422).as_str(), refused.pointers()),
+            ("validation_failed", vec!["?types".to_owned()])
+        );
         assert!(refused.text.contains(near), "{}", refused.text);
         let types: Vec<_> = types.split(',').collect();
         let at = format!("/types/{}", types.len() - 1);

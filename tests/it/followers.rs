@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde_json::json;
 use tenantry::auth::Caller;
 use tenantry::db::{Conn, Db, Engine, Options};
 use tenantry::kernel::clock::{Clock, Ts};
 use tenantry::kernel::error::{Error, Result};
-use tenantry::kernel::id::EventId;
+use tenantry::kernel::id::{EventId, TenantId};
 use tenantry::log::follower::{self, Begin, Follows};
 use tenantry::log::{self, Entry, NewEvent, Place};
+use tenantry::tenants::events::TenantUpdated;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -184,9 +184,9 @@ impl Follows for Scribe {
 /// Appends so many events.
 fn append(conn: &mut Conn, many: usize) -> Result<Vec<EventId>> {
     let by = Caller::system("test");
-    (0..many)
-        .map(|at| log::append_in(conn, &by, now(), NewEvent::global("tests.happened", json!({ "at": at }))))
-        .collect()
+    let fact = |at: usize| TenantUpdated { slug: "acme".into(), name: format!("Acme {at}") };
+    let event = |at| NewEvent::of(TenantId::mint(), fact(at));
+    (0..many).map(|at| log::append_in(conn, &by, now(), event(at))).collect()
 }
 
 async fn write(db: Db, many: usize) -> Vec<EventId> {

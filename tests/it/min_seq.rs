@@ -68,6 +68,19 @@ on_each_engine! {
             owner.get(&format!("/v1/tenant/usage?min_seq={place}")).await.expect(200);
         }
 
+        // Usage is written for many calls at once; who made it append is told where.
+        let meter = acme.key(&["usage:write"]).await;
+        let using = async |id: &str, value: u64| {
+            let event = json!({ "specversion": "1.0", "id": id, "source": "/tests", "type": "api_calls", "data": { "value": value } });
+            let answer = meter.post("/v1/usage/events", event).await;
+            assert_eq!(answer.expect(200)["accepted"], json!(1));
+            answer
+        };
+        assert!(using("few", 1).await.header("tenantry-seq").is_none(), "nothing is told of that");
+        let place = seq(&using("many", 9_000).await);
+        let told = seeing(&operator, "/admin/v1/events?order=desc&limit=1", place).await;
+        assert_eq!((&told["data"][0]["type"], &told["data"][0]["sequence"]), (&json!("quota.threshold_reached"), &json!(place.to_string())));
+
         // What appends nothing says nothing.
         let silent = [owner.get("/v1/tenant").await, owner.patch("/v1/tenant", json!({ "name": "" })).await];
         assert!(silent.iter().all(|answer| answer.header("tenantry-seq").is_none()), "{silent:?}");

@@ -208,9 +208,9 @@ pub(super) fn newest(kind: &str, version: i32, data: Value) -> (i32, Value) {
 /// to the next. A kind's version is one more than it has steps.
 #[macro_export]
 macro_rules! facts {
-    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $audience:ident $(steps [$($step:path),+ $(,)?])? $body:tt)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $audience:ident $(steps [$($step:path),+ $(,)?])? $({ $($fields:tt)* })? $(($data:ty))?)+) => {
         $(
-            $crate::facts!(@body $name [$($doc)+] $body);
+            $crate::facts!(@body $name [$($doc)+] $({ $($fields)* })? $(($data))?);
 
             impl $crate::log::catalogue::Fact for $name {
                 fn fact() -> &'static $crate::log::catalogue::FactType {

@@ -218,5 +218,5 @@ pub fn markdown(all: &[&FactType]) -> String {
 
 fn write_all(page: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
-    drop(page.write_fmt(text));
+    let _ = page.write_fmt(text);
 }

@@ -46,9 +46,7 @@ fn old_versions_are_read_in_the_newest_shape() {
     assert_eq!((fact.version(), fact.audience()), (3, Audience::Tenant));
     assert_eq!(fact.description(), "Something was done.");
     let newest = json!({ "name": "a", "count": 1 });
-    for (version, data) in
-        [(1, json!({ "title": "a" })), (2, json!({ "name": "a" })), (3, newest.clone())]
-    {
+    for (version, data) in [(1, json!({ "title": "a" })), (2, json!({ "name": "a" })), (3, newest.clone())] {
         assert_eq!(fact.newest(version, data), (3, newest.clone()), "from version {version}");
     }
     assert!(fact.faults(&newest).is_empty());
