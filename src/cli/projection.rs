@@ -76,7 +76,14 @@ impl Projection {
         };
         let generation = self.generation.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let name = words::safe(&self.name);
-        [name, state, self.lag_events.to_string(), since(self.behind_since), generation, since(self.rebuilds_from)]
+        [
+            name,
+            state,
+            self.lag_events.to_string(),
+            since(self.behind_since),
+            generation,
+            since(self.rebuilds_from),
+        ]
     }
 }
 

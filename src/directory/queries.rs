@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::model::line::Line;
 use super::model::listing::{Listing, Sort};
-use super::store::listings::{self, Mark};
 use super::store::lines;
+use super::store::listings::{self, Mark};
 use super::{ACTIVITY, DIRECTORY};
 use crate::app::App;
 use crate::auth::{Caller, Verb};
@@ -56,7 +56,8 @@ fn written(sort: Sort, order: Order, last: &Listing) -> String {
 }
 
 fn read(sort: Sort, order: Order, cursor: &str) -> Option<(Mark, TenantId)> {
-    let all: (Sort, Order, Value, String) = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let all: (Sort, Order, Value, String) =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (by, towards, mark, id) = all;
     let mark = match sort {
         Sort::CreatedAt | Sort::LastActivityAt => Mark::At(Ts::from_micros(mark.as_i64()?)?),
@@ -93,8 +94,7 @@ pub async fn directory(app: &App, caller: &Caller, asked: Asked) -> Result<Page<
     };
     log::caught_up(&app.db, DIRECTORY, min_seq).await?;
     let fetch = i64::from(limit) + 1;
-    let rows =
-        app.db.read(move |conn| listings::page(conn, &filter, (sort, order), after, fetch)).await?;
+    let rows = app.db.read(move |conn| listings::page(conn, &filter, (sort, order), after, fetch)).await?;
     Ok(cut(rows, limit, |last| written(sort, order, last)))
 }
 
@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn a_cursor_is_good_for_the_order_it_was_given_for_alone() {
-        let one = Listing { name: "Ärger & Söhne".into(), ..Listing::begun(TenantId::mint(), Ts::from_micros(7).unwrap()) };
+        let one = Listing {
+            name: "Ärger & Söhne".into(),
+            ..Listing::begun(TenantId::mint(), Ts::from_micros(7).unwrap())
+        };
         for sort in Sort::ALL {
             let cursor = written(sort, Order::Asc, &one);
             assert_eq!(read(sort, Order::Asc, &cursor), Some((Mark::of(&one, sort), one.id)), "{sort}");

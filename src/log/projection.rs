@@ -126,8 +126,7 @@ fn insert_in(conn: &mut Conn, name: &str, new: &Generation) -> Result<()> {
 fn begun_in(conn: &mut Conn, name: &str, now: Ts) -> Result<Vec<Generation>> {
     let mut all = all_in(conn, name)?;
     if of(&all, State::Live).is_none() {
-        let first =
-            Generation { number: 1, state: State::Live, place: Place::default(), started_at: now };
+        let first = Generation { number: 1, state: State::Live, place: Place::default(), started_at: now };
         insert_in(conn, name, &first)?;
         all.push(first);
     }

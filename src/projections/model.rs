@@ -75,9 +75,11 @@ pub struct Projections {
 
 /// Which part of what is written one place is of another.
 fn part(of: Place, whole: Option<Place>) -> f64 {
-    let seq = |place: Place| i32::try_from(place.seq / 1_000).map_or(f64::MAX, |some| {
-        f64::from(some) * 1_000.0 + i32::try_from(place.seq % 1_000).map_or(0.0, f64::from)
-    });
+    let seq = |place: Place| {
+        i32::try_from(place.seq / 1_000).map_or(f64::MAX, |some| {
+            f64::from(some) * 1_000.0 + i32::try_from(place.seq % 1_000).map_or(0.0, f64::from)
+        })
+    };
     match whole {
         Some(whole) if whole.seq > 0 => (seq(of) / seq(whole)).clamp(0.0, 1.0),
         _ => 1.0,

@@ -236,6 +236,7 @@ impl Ids {
             "invitation_id" => self.invitation.clone(),
             "invoice_id" => self.invoice.clone(),
             "endpoint_id" => self.endpoint.clone(),
+            "event_type" => "tenant.suspended".to_owned(),
             "delivery_id" => "whd_01h455vb4pex5vsknk084sn02q".to_owned(),
             "signup_id" => "signup_01h455vb4pex5vsknk084sn02q".to_owned(),
             "projection" => "nothing".to_owned(),

@@ -116,7 +116,9 @@ fn what(kind: &str, data: &Value) -> String {
         "tenant.updated" => format!("named the tenant{}{}", with(" ", "name"), with(", slug ", "slug")),
         "tenant.suspended" => format!("suspended the tenant{}", with(": ", "reason")),
         "tenant.resumed" => "let the tenant go on".to_owned(),
-        "tenant.deletion_scheduled" => format!("scheduled the tenant's removal{}", with(" for ", "delete_at")),
+        "tenant.deletion_scheduled" => {
+            format!("scheduled the tenant's removal{}", with(" for ", "delete_at"))
+        }
         "tenant.restored" => "took the tenant's removal back".to_owned(),
         "tenant.deleted" => "removed the tenant".to_owned(),
         "tenant.ownership_transferred" => format!("handed the tenant over{}", with(" to ", "user_id")),
@@ -139,18 +141,24 @@ fn what(kind: &str, data: &Value) -> String {
         "api_key.revoked" => format!("revoked the API key{}", with(" ", "key_id")),
         "api_key.disabled" => format!("switched the API key{} off", with(" ", "key_id")),
         "api_key.enabled" => format!("switched the API key{} on", with(" ", "key_id")),
-        "api_key.updated" => format!("changed the API key{}{}", with(" ", "name"), with(" (", "key_id").close()),
+        "api_key.updated" => {
+            format!("changed the API key{}{}", with(" ", "name"), with(" (", "key_id").close())
+        }
         "session.created" => "signed in".to_owned(),
         "session.ended" => format!("ended a session{}", with(": ", "reason")),
         "impersonation.started" => format!("began to act in a member's stead{}", with(": ", "reason")),
         "impersonation.ended" => "no longer acts in a member's stead".to_owned(),
-        "payment.received" => format!("received a payment{}{}", with(" of ", "amount"), with(" ", "currency")),
+        "payment.received" => {
+            format!("received a payment{}{}", with(" of ", "amount"), with(" ", "currency"))
+        }
         "payment.failed" => "told of a payment that failed".to_owned(),
         "quota.threshold_reached" => {
             format!("counted{} % of the quota{}", with(" ", "percent"), with(" of ", "feature"))
         }
         _ => match kind.split_once('.') {
-            Some(("invoice", verb)) => format!("noted that the invoice{} was {}", with(" ", "number"), spaced(verb)),
+            Some(("invoice", verb)) => {
+                format!("noted that the invoice{} was {}", with(" ", "number"), spaced(verb))
+            }
             Some(("subscription", verb)) => {
                 let after = data.get("after").unwrap_or(&Value::Null);
                 let plan = field(after, "plan").map(|plan| format!(" (plan {plan})")).unwrap_or_default();
@@ -192,10 +200,19 @@ mod tests {
         };
         let said = |actor: Actor, kind: &str, data: Value| format!("{} {}.", who(&actor), what(kind, &data));
         let reason = json!({ "reason": "not\npaid " });
-        assert_eq!(said(actor("operator", None), "tenant.suspended", reason), "An operator suspended the tenant: not paid.");
-        assert_eq!(said(actor("system", None), "tenant.suspended", json!({})), "The system suspended the tenant.");
+        assert_eq!(
+            said(actor("operator", None), "tenant.suspended", reason),
+            "An operator suspended the tenant: not paid."
+        );
+        assert_eq!(
+            said(actor("system", None), "tenant.suspended", json!({})),
+            "The system suspended the tenant."
+        );
         let key = json!({ "key_id": "key_1", "name": "deploys" });
-        assert_eq!(said(actor("user", None), "api_key.created", key), "A member made the API key deploys (key_1).");
+        assert_eq!(
+            said(actor("user", None), "api_key.created", key),
+            "A member made the API key deploys (key_1)."
+        );
         assert_eq!(said(actor("user", None), "api_key.created", json!([])), "A member made the API key.");
         assert_eq!(
             said(actor("operator_user", Some("user_1")), "webhook_endpoint.secret_rotated", json!(null)),

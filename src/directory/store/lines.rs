@@ -118,7 +118,8 @@ pub fn sweep(conn: &mut Conn, generation: i64, limit: i64) -> Result<bool> {
     if tenants.is_empty() {
         return Ok(false);
     }
-    let theirs = lines::table.filter(lines::generation.eq(generation)).filter(lines::tenant_id.eq_any(tenants));
+    let theirs =
+        lines::table.filter(lines::generation.eq(generation)).filter(lines::tenant_id.eq_any(tenants));
     diesel::delete(theirs).execute(conn)?;
     Ok(true)
 }

@@ -248,10 +248,12 @@ pub fn page(
             if let Some((Mark::$kind(mark), id)) = after {
                 let same = listed::$column.eq(mark.clone());
                 query = match order {
-                    Order::Asc => query
-                        .filter(listed::$column.gt(mark).or(same.and(listed::tenant_id.gt(id)))),
-                    Order::Desc => query
-                        .filter(listed::$column.lt(mark).or(same.and(listed::tenant_id.lt(id)))),
+                    Order::Asc => {
+                        query.filter(listed::$column.gt(mark).or(same.and(listed::tenant_id.gt(id))))
+                    }
+                    Order::Desc => {
+                        query.filter(listed::$column.lt(mark).or(same.and(listed::tenant_id.lt(id))))
+                    }
                 };
             }
             match order {

@@ -176,6 +176,14 @@ fn words(root: &Value, schema: &Value) -> String {
     }
 }
 
+/// What a field is, in a sentence. With what may be null it stands beside the other alternative.
+fn description(field: &Value) -> &str {
+    let items = field.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    let mut told =
+        std::iter::once(field).chain(items).filter_map(|schema| schema.get("description")?.as_str());
+    told.next().unwrap_or_default()
+}
+
 /// The page of documentation for these kinds.
 #[must_use]
 pub fn markdown(all: &[&FactType]) -> String {
@@ -207,8 +215,7 @@ pub fn markdown(all: &[&FactType]) -> String {
         };
         page.push_str("\n| field | is | |\n|---|---|---|\n");
         for (name, field) in fields {
-            let told = field.get("description").and_then(Value::as_str).unwrap_or_default();
-            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            let told = description(field).split_whitespace().collect::<Vec<_>>().join(" ");
             let is = words(&root, field).replace('|', "\\|");
             write_all(&mut page, format_args!("| `{name}` | {is} | {told} |\n"));
         }

@@ -3,9 +3,7 @@
 mod generations;
 mod read;
 
-pub use generations::{
-    Generation, State, all, live, lock, pause, start, start_anew, status, swap, sweep,
-};
+pub use generations::{Generation, State, all, live, lock, pause, start, start_anew, status, swap, sweep};
 pub use read::{sums, tail, total, uniques};
 
 use diesel::prelude::*;
