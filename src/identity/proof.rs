@@ -6,10 +6,13 @@ use serde_json::json;
 use super::attempts;
 use super::factors::commands as factors;
 use super::sessions::store::Of;
+use super::store;
 use crate::app::App;
-use crate::auth::{Caller, password};
+use crate::auth::{Caller, password, throttle};
+use crate::db::Conn;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::{OperatorUserId, PersonId, UserId};
+use crate::kernel::id::{OperatorUserId, PersonId, TenantId, UserId};
+use crate::log::aside::Note;
 use crate::log::{self, NewEvent};
 
 /// What a person brings.
@@ -67,6 +70,11 @@ pub async fn check(
     given: Proof,
 ) -> Result<bool> {
     let answer = proves(app, caller, name, known, given).await;
+    match &answer {
+        Ok(false) if known.is_none() => note_stranger(app, caller, "unknown_account"),
+        Err(Error::Limited { .. }) => note_stranger(app, caller, "too_many_tries"),
+        _ => {}
+    }
     let outcome = match &answer {
         Ok(true) => "proved",
         Ok(false) => "wrong_password",
@@ -126,20 +134,43 @@ pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretStrin
     Ok(())
 }
 
-/// A wrong proof against a known person is a fact worth keeping; it must not change the answer.
+/// A wrong proof against a known person is a fact worth keeping, in each of their tenants; it must not change the
+/// answer.
 async fn note_refusal(app: &App, caller: &Caller, of: Option<Of>, what: &'static str) {
-    let event = match of {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let noted = match of {
         Some(Of::User(user)) => {
-            NewEvent::global("session.refused", json!({ "user_id": user, "wrong": what }))
+            let note = move |conn: &mut Conn| {
+                let mut homes: Vec<Option<TenantId>> =
+                    store::memberships_of(conn, user)?.iter().map(|home| Some(home.tenant_id)).collect();
+                if homes.is_empty() {
+                    homes.push(None);
+                }
+                for tenant in homes {
+                    let data = json!({ "user_id": user, "wrong": what });
+                    let event = NewEvent { tenant, ..NewEvent::global("session.refused", data) };
+                    log::append_in(conn, &caller, now, event)?;
+                }
+                Ok(())
+            };
+            app.db.write(note).await
         }
         Some(Of::Operator(user)) => {
-            NewEvent::global("operator_session.refused", json!({ "user_id": user, "wrong": what }))
+            let event =
+                NewEvent::global("operator_session.refused", json!({ "user_id": user, "wrong": what }));
+            app.db.write(move |conn| log::append_in(conn, &caller, now, event.clone()).map(drop)).await
         }
         Some(Of::Tenant(_)) | None => return,
     };
-    let (caller, now) = (caller.clone(), app.clock.now());
-    let noted = app.db.write(move |conn| log::append_in(conn, &caller, now, event.clone()).map(drop)).await;
     if let Err(error) = noted {
         tracing::warn!(error = %error, "a refused sign-in could not be noted");
     }
+}
+
+/// What nobody's account was tried with, or too often, is of interest by the address it comes from. Anybody can do
+/// it without end, so it is folded; never with what was typed.
+fn note_stranger(app: &App, caller: &Caller, why: &'static str) {
+    let party = throttle::party(caller.address.as_deref());
+    let event = NewEvent::global("sign_in.refused", json!({ "why": why, "party": party }));
+    app.aside.note(Note { key: format!("sign in {why} {party}"), caller: caller.clone(), event });
 }

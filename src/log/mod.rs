@@ -5,9 +5,11 @@
 //! the event of a slower transaction. Each event therefore carries its transaction's number (`txid`), by
 //! which followers know what is settled.
 
+pub mod aside;
 pub mod catalogue;
 pub mod cloud;
 pub mod ear;
+pub mod fold;
 mod follow;
 pub mod follower;
 mod kinds;
@@ -21,7 +23,7 @@ mod table;
 pub use kinds::{Kinds, NoKinds};
 pub use place::{NoPlace, Place};
 pub use read::{Entry, end_in, settled_in, settled_rows_in};
-pub use select::{Found, Narrow, Order, Outcome, kept_in, select_in};
+pub use select::{Found, Narrow, Order, Outcome, count_in, find_in, kept_in, select_in};
 
 use std::borrow::Cow;
 

@@ -6,8 +6,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, entitlements, feeds, identity, keys, metering, onboarding, operations, placement,
-    subscriptions, tenants, webhooks,
+    audit, billing, catalog, entitlements, feeds, identity, keys, metering, onboarding, operations,
+    placement, subscriptions, tenants, webhooks,
 };
 
 /// The documented endpoints.
@@ -29,6 +29,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(identity::http::routes)
         .configure(operations::http::routes)
         .configure(feeds::http::routes)
+        .configure(audit::http::routes)
         .configure(metering::usage::http::routes)
         .configure(metering::rollups::http::routes)
         .configure(webhooks::http::routes)
