@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Desk;
 use crate::auth::Caller;
 use crate::auth::throttle::Throttle;
 use crate::billing::{PaymentNews, Provider, UsageSource};
@@ -29,6 +30,7 @@ use crate::keys;
 use crate::keys::ring::Ring;
 use crate::keys::used::Uses;
 use crate::log::catalogue::FactType;
+use crate::log::aside::Aside;
 use crate::log::memory::{Freshness, Listener};
 use crate::log::{self, Notice};
 use crate::mail::Mailer;
@@ -107,6 +109,10 @@ pub struct Parts {
     pub uses: Uses,
     /// The end of the log, for those who follow it.
     pub tail: Tail,
+    /// What happens too often for an event each.
+    pub aside: Aside,
+    /// What is given out of the audit trail at once.
+    pub audit: Desk,
     /// Wakes the workers.
     pub wake: Wake,
     /// Tells the clockwork of subscriptions that what is due next has changed.

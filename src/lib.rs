@@ -3,6 +3,7 @@
 //! `docs/ARCHITECTURE.md` has the map: the floor (`kernel`, `db`, `config`, `log`, `work`, `auth`, `http`),
 //! the capabilities on it, and the files that know them all (`app`, `server`, `cli`).
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod billing;
 pub mod broker;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::policy::{self, Verb};
+use super::refused;
 use super::scope::Scopes;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{KeyId, OperatorUserId, SessionId, TenantId, UserId};
@@ -174,7 +175,11 @@ impl Caller {
     /// credential of a kind that never may, `insufficient_scope` or `insufficient_role` for one that may
     /// with more.
     pub fn may(&self, verb: Verb) -> Result<()> {
-        policy::check(&self.who, verb)
+        policy::check(&self.who, verb).inspect_err(|error| {
+            if matches!(error, Error::Forbidden { .. }) {
+                refused::note(verb);
+            }
+        })
     }
 
     /// Authorises `verb` inside the caller's own tenant and answers which that is: the credential

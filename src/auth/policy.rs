@@ -79,6 +79,10 @@ policy! {
     ReadEvents: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Follow the events of one's own tenant.
     ReadOwnEvents: operators [], members [Owner Admin Developer], key Some(Scope::EventsRead), service None;
+    /// Read and prove the audit trail of all tenants and of the installation.
+    ReadAudit: operators [OpAdmin Support OpViewer], members [], key None, service None;
+    /// Read the audit trail of one's own tenant.
+    ReadOwnAudit: operators [], members [Owner Admin], key Some(Scope::AuditRead), service None;
     /// List and read invoices of all tenants, and how their billing stands.
     ReadInvoices: operators [OpAdmin Support OpViewer], members [], key None, service None;
     /// Mark invoices paid or void, hand a tenant over to the billing provider.

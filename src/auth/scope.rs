@@ -31,6 +31,8 @@ words! {
         UsageWrite = "usage:write",
         /// Read the tenant's events.
         EventsRead = "events:read",
+        /// Read the tenant's audit trail.
+        AuditRead = "audit:read",
         /// Manage webhook endpoints.
         WebhooksManage = "webhooks:manage",
         /// Read the tenant itself, its placement and its operations.

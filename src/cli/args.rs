@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 
-use super::{config, doctor, events, invoice, keys, operation, plan, projection, store, tenant, webhooks};
+use super::{audit, config, doctor, events, invoice, keys, operation, plan, projection, store, tenant, webhooks};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -31,7 +31,7 @@ Examples:
 
 Config: the compiled-in defaults, then ./tenantry.toml or each --config FILE,
 then the environment (TENANTRY_STORE__URL sets store.url). The commands tenant,
-plan, projection, invoice, webhooks, operation, operator, service-key and api-key talk to a
+plan, projection, invoice, webhooks, audit, operation, operator, service-key and api-key talk to a
 running server; started beside it, they find its address and the operator key by themselves.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the config was refused.";
@@ -89,6 +89,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Look at webhooks: where tenants' events go, what arrived; send again
     Webhooks(webhooks::WebhooksArgs),
+    /// See who did what, write it to a file, prove that nobody rewrote it
+    Audit(audit::AuditArgs),
     /// Look at durable work: what runs, what failed and why; try it again
     Operation(operation::OperationArgs),
     /// Make, list, rotate, stop and revoke keys for the people who run this

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 /// The longest time to an answer.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The longest time to all of an answer of any length.
+const WHOLE: Duration = Duration::from_secs(86_400);
 /// The most items that a page of the API holds.
 const PAGE: usize = 200;
 
@@ -161,6 +163,45 @@ impl Api {
             all.next_cursor = page.next_cursor;
             if all.next_cursor.is_none() || all.data.len() >= extent.most() {
                 return Ok(all);
+            }
+        }
+    }
+
+    /// Reads an answer of any length and hands each part on as it comes.
+    ///
+    /// # Errors
+    /// As [`Api::get`]; what `part` answers; that the answer was cut off, when it was.
+    pub async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+        mut part: impl FnMut(&[u8]) -> Outcome,
+    ) -> Outcome {
+        let call = Call { method: Method::GET, path, query, body: None, once: None };
+        let request = self.request(&call).map_err(|miss| miss.failure)?.timeout(WHOLE);
+        let lost = |error: &reqwest::Error| unreachable(&self.target.server, error);
+        let mut response = request.send().await.map_err(|error| lost(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.map_err(|error| lost(&error))?;
+            let raw = serde_json::from_slice::<Value>(&bytes).ok().filter(|raw| raw.get("title").is_some());
+            return Err(raw.map_or_else(
+                || self.stranger(status),
+                |raw| {
+                    let refusal = Refusal { status: status.as_u16(), raw, hint: self.hint(status) };
+                    Failure::Refused(Box::new(refusal))
+                },
+            ));
+        }
+        let cut = |why: String| {
+            Failure::failed(format!("the answer was cut off: {why}\nwhat was written is not whole"))
+        };
+        loop {
+            match tokio::time::timeout(ANSWER, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => part(&bytes)?,
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(cut(innermost(&error))),
+                Err(_) => return Err(cut(format!("nothing came for {} s", ANSWER.as_secs()))),
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`args`] is the tree of commands with its help; each noun's own arguments stand beside what they do:
 //!   [`serve`], [`store`] (`migrate`), [`config`], [`events`], [`health`], [`invoice`], [`keys`], [`people`], [`plan`], [`projection`], [`tenant`] with
-//!   [`subscription`], [`operation`], [`webhooks`].
+//!   [`subscription`], [`operation`], [`webhooks`], [`audit`].
 //! - [`target`] finds the running server and the operator key, [`client`] talks to it, [`follow`] watches
 //!   an operation, [`views`] are the answers as far as people read them.
 //! - [`out`] is the only door to stdout and stderr; [`table`] aligns, [`words`] makes text fit to print;
@@ -10,6 +10,7 @@
 //!
 //! A new command is a variant in [`args::Command`] and an arm in [`dispatch`].
 pub mod args;
+pub mod audit;
 pub mod client;
 pub mod config;
 mod doctor;
@@ -89,6 +90,7 @@ pub fn dispatch(command: Command, inputs: &Inputs, out: &Out) -> Outcome {
         Command::Projection(args) => client_side(projection::run(args, inputs, out)),
         Command::Events(args) => events::run(&args, out),
         Command::Webhooks(args) => client_side(webhooks::run(args, inputs, out)),
+        Command::Audit(args) => client_side(audit::run(args, inputs, out)),
         Command::Operation(args) => client_side(operation::run(args, inputs, out)),
         Command::Operator(args) => client_side(keys::operator(args, inputs, out)),
         Command::ServiceKey(args) => client_side(keys::service_key(args, inputs, out)),

@@ -106,6 +106,16 @@ impl Out {
         Ok(to.flush()?)
     }
 
+    /// Writes a part of the answer as it is.
+    ///
+    /// # Errors
+    /// As [`Out::say`].
+    pub fn pass(&self, part: &[u8]) -> Outcome {
+        let mut to = io::stdout().lock();
+        to.write_all(part)?;
+        Ok(to.flush()?)
+    }
+
     /// Writes the answer as JSON.
     ///
     /// # Errors

@@ -887,3 +887,29 @@ diesel::allow_tables_to_appear_in_same_query!(
     webhook_deliveries,
     webhook_attempts
 );
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    audit_seals (position) {
+        position -> BigInt,
+        txid -> BigInt,
+        seq -> BigInt,
+        event_id -> SqlId,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::kernel::sql::*;
+
+    audit_head (id) {
+        id -> Integer,
+        position -> BigInt,
+        txid -> BigInt,
+        seq -> BigInt,
+        hash -> Binary,
+    }
+}

@@ -4,6 +4,7 @@
 pub mod body;
 pub mod caller;
 pub mod client;
+mod denials;
 pub mod etag;
 pub mod idempotency;
 pub mod limits;

@@ -10,17 +10,17 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use metrics::Histogram;
 use uuid::Uuid;
 
-use super::limits;
-use crate::auth::Caller;
+use super::{denials, limits};
+use crate::auth::{Caller, refused};
 use crate::db;
 use crate::kernel::entropy;
 use crate::kernel::id;
@@ -162,14 +162,17 @@ pub async fn watch<B: MessageBody>(
         Rc::new(Context { id: Arc::clone(&request_id), caller: OnceCell::new(), limits: Cell::new(None) });
     request.extensions_mut().insert(Rc::clone(&context));
     let (method, trace) = (request.method().clone(), trace_id(&request));
-    let answering = CURRENT.scope(Arc::clone(&request_id), next.call(request));
-    let (answered, place) = db::collect(answering).await;
+    let answering = CURRENT.scope(Arc::clone(&request_id), refused::watched(next.call(request)));
+    let ((answered, verb), place) = db::collect(answering).await;
     let mut response = answered?;
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "(none)".to_owned());
     let took = began.elapsed();
     timed(&method, &route, status, took.as_secs_f64());
     let caller = context.caller.get();
+    if let Some(caller) = caller.filter(|_| response.status() == StatusCode::FORBIDDEN) {
+        denials::note(&response, caller, verb, (word(&method), &route));
+    }
     requests::log(&Line {
         request_id: &request_id,
         trace_id: trace.as_deref(),

@@ -130,6 +130,17 @@ facts! {
     OperatorSessionEnded = "operator_session.ended", Operator (Ended)
     /// Somebody gave a wrong proof for a known operator.
     OperatorSessionRefused = "operator_session.refused", Operator (Refusal)
+    /// Somebody tried to sign in to nobody's account, or too often. What repeats is folded.
+    SignInRefused = "sign_in.refused", Operator {
+        /// Why.
+        #[schema(example = "unknown_account")]
+        pub why: String,
+        /// The network that it came from.
+        #[schema(example = "203.0.113.7")]
+        pub party: String,
+        /// How often, since the last such event.
+        pub count: u64,
+    }
 
     /// An operator entered a tenant.
     ImpersonationStarted = "impersonation.started", Tenant {

@@ -5,11 +5,14 @@ use secrecy::SecretString;
 use super::attempts;
 use super::factors::commands as factors;
 use super::sessions::store::Of;
+use super::store;
 use crate::app::App;
-use crate::auth::{Caller, password};
-use crate::identity::events::{OperatorSessionRefused, Refusal, SessionRefused};
+use crate::auth::{Caller, password, throttle};
+use crate::db::Conn;
+use crate::identity::events::{OperatorSessionRefused, Refusal, SessionRefused, SignInRefused};
 use crate::kernel::error::{Error, Result};
-use crate::kernel::id::{OperatorUserId, PersonId, UserId};
+use crate::kernel::id::{OperatorUserId, PersonId, TenantId, UserId};
+use crate::log::aside::Note;
 use crate::log::{self, NewEvent};
 
 /// What a person brings.
@@ -67,6 +70,11 @@ pub async fn check(
     given: Proof,
 ) -> Result<bool> {
     let answer = proves(app, caller, name, known, given).await;
+    match &answer {
+        Ok(false) if known.is_none() => note_stranger(app, caller, "unknown_account"),
+        Err(Error::Limited { .. }) => note_stranger(app, caller, "too_many_tries"),
+        _ => {}
+    }
     let outcome = match &answer {
         Ok(true) => "proved",
         Ok(false) => "wrong_password",
@@ -126,21 +134,43 @@ pub async fn again(app: &App, caller: &Caller, known: &Known, given: SecretStrin
     Ok(())
 }
 
-/// A wrong proof against a known person is a fact worth keeping; it must not change the answer.
+/// A wrong proof against a known person is a fact worth keeping, in each of their tenants; it must not change the
+/// answer.
 async fn note_refusal(app: &App, caller: &Caller, of: Option<Of>, what: &'static str) {
-    let event = match of {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let noted = match of {
         Some(Of::User(user)) => {
-            NewEvent::global(SessionRefused(Refusal { user_id: user.to_string(), wrong: what.to_owned() }))
+            let note = move |conn: &mut Conn| {
+                let mut homes: Vec<Option<TenantId>> =
+                    store::memberships_of(conn, user)?.iter().map(|home| Some(home.tenant_id)).collect();
+                if homes.is_empty() {
+                    homes.push(None);
+                }
+                for tenant in homes {
+                    let wrong = Refusal { user_id: user.to_string(), wrong: what.to_owned() };
+                    let event = NewEvent::about(tenant, SessionRefused(wrong));
+                    log::append_in(conn, &caller, now, event)?;
+                }
+                Ok(())
+            };
+            app.db.write(note).await
         }
         Some(Of::Operator(user)) => {
-            let wrong = what.to_owned();
-            NewEvent::global(OperatorSessionRefused(Refusal { user_id: user.to_string(), wrong }))
+            let wrong = Refusal { user_id: user.to_string(), wrong: what.to_owned() };
+            let event = NewEvent::global(OperatorSessionRefused(wrong));
+            app.db.write(move |conn| log::append_in(conn, &caller, now, event.clone()).map(drop)).await
         }
         Some(Of::Tenant(_)) | None => return,
     };
-    let (caller, now) = (caller.clone(), app.clock.now());
-    let noted = app.db.write(move |conn| log::append_in(conn, &caller, now, event.clone()).map(drop)).await;
     if let Err(error) = noted {
         tracing::warn!(error = %error, "a refused sign-in could not be noted");
     }
+}
+
+/// What nobody's account was tried with, or too often, is of interest by the address it comes from. Anybody can do
+/// it without end, so it is folded; never with what was typed.
+fn note_stranger(app: &App, caller: &Caller, why: &'static str) {
+    let party = throttle::party(caller.address.as_deref());
+    let event = NewEvent::global(SignInRefused { why: why.to_owned(), party: party.clone(), count: 1 });
+    app.aside.note(Note { key: format!("sign in {why} {party}"), caller: caller.clone(), event });
 }

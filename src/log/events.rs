@@ -1,4 +1,4 @@
-//! What happens to those who follow the log.
+//! What happens to those who follow the log, and at the door of everything.
 
 use crate::facts;
 
@@ -24,5 +24,23 @@ facts! {
         /// The follower.
         #[schema(example = "tenant_directory")]
         pub name: String,
+    }
+
+    /// Somebody who is known asked for what they may not do. What repeats is folded.
+    AccessDenied = "access.denied", Tenant {
+        /// The right that lacked, where it was one.
+        #[schema(example = "ManageKeys")]
+        pub verb: Option<String>,
+        /// The method of the request.
+        #[schema(example = "POST")]
+        pub method: String,
+        /// The route, with names for what varies.
+        #[schema(example = "/v1/tenant/api-keys")]
+        pub route: String,
+        /// The code of the answer.
+        #[schema(example = "missing_scope")]
+        pub code: String,
+        /// How often, since the last such event.
+        pub count: u64,
     }
 }

@@ -5,10 +5,12 @@
 //! the event of a slower transaction. Each event therefore carries its transaction's number (`txid`), by
 //! which followers know what is settled.
 
+pub mod aside;
 pub mod catalogue;
 pub mod cloud;
 pub mod ear;
 pub mod events;
+pub mod fold;
 mod follow;
 pub mod follower;
 mod kinds;
@@ -26,7 +28,7 @@ pub use kinds::{Kinds, NoKinds};
 pub use place::{NoPlace, Place};
 pub use reach::{PATIENCE, caught_up, holds_in, reached, settled};
 pub use read::{Entry, end_in, settled_in, settled_rows_in};
-pub use select::{Found, Narrow, Order, Outcome, kept_in, select_in};
+pub use select::{Found, Narrow, Order, Outcome, count_in, find_in, kept_in, select_in};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -67,6 +69,15 @@ impl NewEvent {
     pub fn about<F: Fact>(tenant: Option<TenantId>, fact: F) -> Self {
         let data = serde_json::to_value(fact).map_err(|error| error.to_string());
         Self { fact: F::fact(), tenant, data }
+    }
+
+    /// The same, having happened `count` times; for kinds that have a `count`.
+    #[must_use]
+    pub(crate) fn counted(mut self, count: u64) -> Self {
+        if let Ok(Some(data)) = self.data.as_mut().map(Value::as_object_mut) {
+            data.insert("count".into(), json!(count));
+        }
+        self
     }
 
     /// Its data, which in builds for tests must be as its schema says.

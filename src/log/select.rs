@@ -10,7 +10,7 @@ use crate::db::Conn;
 use crate::db::schema::events;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
-use crate::kernel::id::TenantId;
+use crate::kernel::id::{EventId, TenantId};
 use crate::words;
 
 /// Events that one look goes past at most, when it looks for some among them.
@@ -248,4 +248,24 @@ pub fn kept_in(conn: &mut Conn, from: Place, until: Place, limit: i64) -> Result
     let end = (until != Place::END).then_some(until);
     let rows: Vec<Row> = way.ordered(way.over(from, end)).select(Row::as_select()).limit(limit).load(conn)?;
     Ok(rows.into_iter().map(Row::into_entry).collect())
+}
+
+/// The event `id` exactly as it is kept, wherever it stands.
+///
+/// # Errors
+/// The store's.
+pub fn find_in(conn: &mut Conn, id: EventId) -> Result<Option<Entry>> {
+    let row: Option<Row> =
+        events::table.filter(events::id.eq(id)).select(Row::as_select()).first(conn).optional()?;
+    Ok(row.map(Row::into_entry))
+}
+
+/// How many settled events come after `from`, counted up to `most`.
+///
+/// # Errors
+/// The store's.
+pub fn count_in(conn: &mut Conn, from: Place, most: i64) -> Result<i64> {
+    let way = Way { horizon: horizon_of(conn)?, tenant: None, order: Order::Asc };
+    let found: Vec<i64> = way.over(from, None).select(events::seq).limit(most).load(conn)?;
+    Ok(i64::try_from(found.len()).unwrap_or(most))
 }

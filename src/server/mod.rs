@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt as _;
 
 use crate::app::{App, Forgetter, Parts};
+use crate::audit;
 use crate::auth::throttle::Throttle;
 use crate::billing::worker::Collector;
 use crate::billing::{self, CHARGE_OPERATION, HAND_OVER_OPERATION};
@@ -45,6 +46,7 @@ use crate::kernel::vault::Vault;
 use crate::keys;
 use crate::keys::ring::Ring;
 use crate::keys::used::{self, Uses};
+use crate::log::aside::Aside;
 use crate::log::memory::{Freshness, follow};
 use crate::mail::worker::Postman;
 use crate::mail::{self, Mailer};
@@ -134,6 +136,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
     let guarded = web::Data::new(Guarded::of(&document()));
     let metrics = web::Data::new(metrics);
     let proxies = web::Data::new(Proxies::of(&settings.server));
+    let aside = web::Data::new(app.aside.clone());
     let server = HttpServer::new(move || {
         let (web_app, _) = WebApp::new()
             .into_utoipa_app()
@@ -143,6 +146,7 @@ pub async fn serve(opened: Opened, given_operator_key: Option<SecretString>) -> 
             .app_data(paths.clone())
             .app_data(guarded.clone())
             .app_data(proxies.clone())
+            .app_data(aside.clone())
             .app_data(web::PayloadConfig::new(limit))
             .configure(routes::all)
             .split_for_parts();
@@ -298,6 +302,8 @@ pub async fn compose(opened: Opened, keys: MasterKeys, issuer: String) -> Result
         signed_in: SignedIn::new(&freshness),
         throttle: Throttle::default(),
         tail: feeds::Tail::default(),
+        aside: Aside::default(),
+        audit: audit::Desk::default(),
         freshness,
         wake: Wake::default(),
         subscriptions_due: Notify::new(),
@@ -348,6 +354,7 @@ fn start_background(app: &App, tasks: &TaskTracker) {
     crate::directory::start(app, tasks);
     crate::webhooks::start(app, tasks);
     tasks.spawn(crate::projections::worker::measure(app.clone()));
+    audit::start(app, tasks);
     tasks.spawn(used::keep(app.clone(), app.settings.keys.last_used_flush));
     tasks.spawn(follow(
         app.db.clone(),

@@ -6,7 +6,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    billing, catalog, directory, entitlements, feeds, identity, keys, metering, onboarding, operations,
+    audit, billing, catalog, directory, entitlements, feeds, identity, keys, metering, onboarding, operations,
     placement, projections, subscriptions, tenants, webhooks,
 };
 
@@ -30,6 +30,7 @@ pub(super) fn all(config: &mut ServiceConfig<'_>) {
         .configure(operations::http::routes)
         .configure(feeds::http::routes)
         .configure(feeds::types::http::routes)
+        .configure(audit::http::routes)
         .configure(metering::usage::http::routes)
         .configure(directory::http::routes)
         .configure(projections::http::routes)

@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod audit;
 mod billing;
 mod bounds;
 mod broker;

@@ -91,7 +91,7 @@ mod tests {
             (TenantRole::Owner, vec![]),
             // tenant:manage also deletes the tenant, which is the owner's alone.
             (TenantRole::Admin, vec!["tenant:manage"]),
-            (TenantRole::Developer, vec!["members:manage", "tenant:manage"]),
+            (TenantRole::Developer, vec!["members:manage", "audit:read", "tenant:manage"]),
         ] {
             let expected: Vec<_> =
                 all.iter().map(|scope| scope.word()).filter(|word| !not.contains(word)).collect();

@@ -26,7 +26,7 @@ const MATRIX: [(TenantRole, &[&str]); 3] = [
     (TenantRole::Owner, &[]),
     // It also deletes the tenant, which is the owner's alone.
     (TenantRole::Admin, &["tenant:manage"]),
-    (TenantRole::Developer, &["members:manage", "webhooks:manage", "tenant:manage"]),
+    (TenantRole::Developer, &["members:manage", "audit:read", "tenant:manage"]),
 ];
 
 #[tokio::test]
