@@ -2,6 +2,7 @@
 //! same transaction without one, through the same store in the same process, in turns. No HTTP in either.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::as_conversions,
     clippy::print_stdout,
     clippy::indexing_slicing,

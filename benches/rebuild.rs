@@ -2,8 +2,10 @@
 //! same rows in the same order and in as many parts, in turns. No HTTP in either.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::as_conversions,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "a bench that fails stops at once, and it prints what it measured"
 )]
 

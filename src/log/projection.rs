@@ -25,7 +25,7 @@ pub const STEP: i64 = 2_000;
 /// Rows of a generation that was given up, or their owners, that go at once.
 const SWEPT: i64 = 500;
 /// How often it is looked for a rebuilding that somebody asked for.
-const PERIOD: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_secs(1);
 
 words! {
     /// What a generation of a projection is for.

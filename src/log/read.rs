@@ -207,7 +207,7 @@ mod tests {
         };
         let read = Entry::from(row());
         assert_eq!((read.version, read.data), (3, json!({ "name": "a", "count": 1, "cause": "clock" })));
-        let kept = row().as_kept();
+        let kept = row().into_entry();
         assert_eq!((kept.version, kept.data), (1, json!({ "title": "a", "cause": "clock" })));
     }
 }

@@ -19,6 +19,11 @@ fn told_in(conn: &mut Conn, name: &str, now: Ts) -> Result<Projection> {
     found.ok_or(Error::NotFound("projection"))
 }
 
+/// A name as it was asked for; PostgreSQL fails on a zero byte instead of finding nothing.
+fn named(name: &str) -> Result<String> {
+    if name.contains('\0') { Err(Error::NotFound("projection")) } else { Ok(name.to_owned()) }
+}
+
 fn is_in_directory(name: &str) -> bool {
     directory::projections().iter().any(|one| one.name() == name)
 }
@@ -30,7 +35,7 @@ fn is_in_directory(name: &str) -> bool {
 /// to build anew; the store's.
 pub async fn rebuild(app: &App, caller: &Caller, name: &str) -> Result<Projection> {
     caller.may(Verb::RebuildProjections)?;
-    let (now, caller, name) = (app.clock.now(), caller.clone(), name.to_owned());
+    let (now, caller, name) = (app.clock.now(), caller.clone(), named(name)?);
     let projection = app
         .db
         .write(move |conn| {
@@ -80,7 +85,7 @@ async fn stand(app: &App, caller: &Caller, name: &str, still: bool) -> Result<Pr
     if name == MEMORY {
         return Err(Error::conflict("not_pausable", "memory that is not kept up to date may not answer"));
     }
-    let (now, caller, name) = (app.clock.now(), caller.clone(), name.to_owned());
+    let (now, caller, name) = (app.clock.now(), caller.clone(), named(name)?);
     let projection = app
         .db
         .write_held(move |conn| {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -196,6 +196,7 @@ async fn write(db: Db, many: usize) -> Vec<EventId> {
 /// A transaction that appends and does not end before it is told to.
 struct Slow {
     txid: i64,
+    since: Instant,
     gate: Arc<(Mutex<bool>, Condvar)>,
     done: JoinHandle<Result<Vec<EventId>>>,
 }
@@ -221,7 +222,7 @@ impl Slow {
             db.write_held(work).await
         });
         let txid = *told.wait_for(|txid| *txid > 0).await.unwrap();
-        Self { txid, gate, done }
+        Self { txid, since: Instant::now(), gate, done }
     }
 
     /// What it left in the log.
@@ -244,6 +245,10 @@ async fn story(store: &Store, seed: u64, turns: usize) {
     let embedded = store.db().engine() == Engine::Sqlite;
     let (mut written, mut slow, mut paused) = (BTreeSet::new(), Vec::<Slow>::new(), false);
     for turn in 0..turns {
+        // The server itself ends a session that idles in a transaction for ten seconds.
+        if let Some(at) = slow.iter().position(|one| one.since.elapsed() > Duration::from_secs(4)) {
+            written.extend(ids(slow.swap_remove(at).end().await));
+        }
         let before = store.place(&scribe).await;
         match dice.below(12) {
             0..=2 => {

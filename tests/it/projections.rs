@@ -224,6 +224,8 @@ on_each_engine! {
         assert_eq!(names(&page), ["Acme", "Globex One"]);
 
         // Two others build, event after event, while there are more; readers never see a part.
+        // They know as the server does which events are for tenants.
+        tenantry::log::catalogue::install(tenantry::app::facts());
         let db = store(&server).await;
         let (ready, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
         let build = async || {
