@@ -330,7 +330,9 @@ async fn a_stranger_with_another_tenants_ids_reaches_none_of_its_things() {
     let deletion = server.operator().post("/admin/v1/tenants", json!({ "name": "Third" })).await.expect(202);
     let ids = Ids::of_tenant(&acme).await;
     // A fresh code is asked for by people without a credential, and answered alike for every signup.
-    let alike = |route: &&Route| route.name() != "POST /v1/signups/{signup_id}/resend";
+    // And what events there are is nobody's in particular.
+    let open = ["POST /v1/signups/{signup_id}/resend", "GET /v1/event-types/{event_type}"];
+    let alike = |route: &&Route| !open.contains(&route.name().as_str());
     for route in routes().iter().filter(|route| route.path.contains('{')).filter(alike) {
         for who in [&globex.owner, &tenant_key_with_everything(&globex).await] {
             let answer = route.call_well(who, &ids).await;

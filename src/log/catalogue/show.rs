@@ -164,6 +164,13 @@ fn words(root: &Value, schema: &Value) -> String {
             let items = schema.get("items").map_or_else(String::new, |items| words(root, items));
             format!("list of {items}")
         }
+        "object" => match schema.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) {
+            Some(fields) => {
+                let fields: Vec<_> = fields.keys().map(|name| format!("`{name}`")).collect();
+                format!("object with {}", fields.join(", "))
+            }
+            None => "object".to_owned(),
+        },
         other => other.to_owned(),
     };
     match schema.get("type") {
