@@ -21,7 +21,7 @@ use crate::words;
 use crate::work::failpoint;
 
 /// Events that one step of a rebuilding takes.
-pub const STEP: i64 = 2_000;
+pub const STEP: i64 = 5_000;
 /// Rows of a generation that was given up, or their owners, that go at once.
 const SWEPT: i64 = 500;
 /// How often it is looked for a rebuilding that somebody asked for.
