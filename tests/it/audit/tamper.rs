@@ -23,11 +23,15 @@ impl Store<'_> {
         rusqlite::Connection::open(self.server.data_dir().join("control.db")).unwrap()
     }
 
+    /// All of it in one transaction: nobody seals what is half done.
     fn run(&self, statements: &[impl AsRef<str>]) {
-        for sql in statements.iter().map(AsRef::as_ref) {
-            match self.database {
-                Some(database) => database.run(&[sql]),
-                None => self.file().execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}")),
+        let all: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
+        let sql = format!("BEGIN; {}; COMMIT", all.join("; "));
+        match self.database {
+            Some(database) => database.run(&[&sql]),
+            None => {
+                let sql = sql.replacen("BEGIN", "BEGIN IMMEDIATE", 1);
+                self.file().execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
             }
         }
     }
@@ -91,15 +95,15 @@ impl Store<'_> {
 
     /// Everything as [`Store::keep`] found it.
     fn restore(&self) {
-        for table in ["events", "audit_seals", "audit_head"] {
-            self.run(&[
-                format!("DELETE FROM {table}"),
-                format!("INSERT INTO {table} SELECT * FROM kept_{table}"),
-            ]);
-        }
         let place =
             |column: &str| format!("{column} = (SELECT {column} FROM kept_followers WHERE name = 'audit')");
-        self.run(&[format!("UPDATE followers SET {}, {} WHERE name = 'audit'", place("txid"), place("seq"))]);
+        let mut all =
+            vec![format!("UPDATE followers SET {}, {} WHERE name = 'audit'", place("txid"), place("seq"))];
+        for table in ["events", "audit_seals", "audit_head"] {
+            all.push(format!("DELETE FROM {table}"));
+            all.push(format!("INSERT INTO {table} SELECT * FROM kept_{table}"));
+        }
+        self.run(&all);
     }
 }
 
