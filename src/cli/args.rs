@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 
-use super::{audit, config, doctor, events, invoice, keys, operation, plan, projection, store, tenant, webhooks};
+use super::{
+    audit, config, doctor, events, invoice, keys, operation, plan, projection, store, tenant, webhooks,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())

@@ -6,8 +6,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::{clock, system};
 use crate::{
-    audit, billing, catalog, directory, entitlements, feeds, identity, keys, metering, onboarding, operations,
-    placement, projections, subscriptions, tenants, webhooks,
+    audit, billing, catalog, directory, entitlements, feeds, identity, keys, metering, onboarding,
+    operations, placement, projections, subscriptions, tenants, webhooks,
 };
 
 /// The documented endpoints.
