@@ -144,6 +144,8 @@ fn what(kind: &str, data: &Value) -> String {
         "api_key.updated" => {
             format!("changed the API key{}{}", with(" ", "name"), with(" (", "key_id").close())
         }
+        "access.denied" => format!("was refused{}{}", with(" ", "method"), with(" ", "route")),
+        "session.refused" => format!("failed to prove who they are{}", with(": ", "wrong")),
         "session.created" => "signed in".to_owned(),
         "session.ended" => format!("ended a session{}", with(": ", "reason")),
         "impersonation.started" => format!("began to act in a member's stead{}", with(": ", "reason")),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::kernel::clock::Ts;
 use crate::kernel::id::TenantId;
 use crate::kernel::isolation::Isolation;
-use crate::log::Entry;
+use crate::log::{Entry, Outcome};
 use crate::tenants::State;
 use crate::words;
 
@@ -58,7 +58,7 @@ pub struct Listing {
     /// When it was made.
     pub created_at: Ts,
     /// When somebody last did something in it or to it: a member, a key, an operator, whoever signed it up. What
-    /// happens by itself does not count.
+    /// happens by itself, or was refused, does not count.
     pub last_activity_at: Ts,
     /// When it was removed.
     pub deleted_at: Option<Ts>,
@@ -102,7 +102,8 @@ impl Listing {
 
     /// Takes an event of it in.
     pub fn take(&mut self, entry: &Entry) {
-        if entry.actor_kind != "system" {
+        let was_done = Outcome::of(&entry.kind) == Outcome::Done;
+        if was_done && entry.actor_kind != "system" {
             self.last_activity_at = self.last_activity_at.max(entry.at);
         }
         match entry.kind.as_str() {
@@ -259,6 +260,7 @@ mod tests {
     fn what_happens_by_itself_is_no_activity() {
         let mut one = after(&[("tenant.updated", json!({ "name": "Acme" }))]);
         one.take(&entry("subscription.renewed", "system", 50, json!({})));
+        one.take(&entry("access.denied", "tenant_key", 55, json!({})));
         assert_eq!(one.last_activity_at.micros(), 0);
         one.take(&entry("something.else", "tenant_key", 60, json!({})));
         assert_eq!(one.last_activity_at.micros(), 60_000_000);
