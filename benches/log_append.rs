@@ -1,6 +1,7 @@
 //! What the log costs a command: a transaction that reads a row and changes it, with an event appended, beside the
 //! same transaction without one, through the same store in the same process, in turns. No HTTP in either.
 #![expect(
+    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::as_conversions,

@@ -28,6 +28,9 @@ use support::{machine, tenants};
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Milliseconds of so many rounds.
+type Measure = fn(&World, usize) -> Vec<f64>;
+
 fn main() {
     let Some(options) = Options::parse() else { return };
     let machine = machine::describe();
@@ -41,8 +44,7 @@ fn main() {
     let rounds = options.rounds(300);
     let world = World::start(&postgres.database("visible"));
     let mut figures = Vec::new();
-    let measures: [(&str, fn(&World, usize) -> Vec<f64>); 2] =
-        [("in the feed", in_the_feed), ("in memory", in_memory)];
+    let measures: [(&str, Measure); 2] = [("in the feed", in_the_feed), ("in memory", in_memory)];
     for (name, measure) in measures {
         if !options.wants(name) {
             continue;

@@ -174,7 +174,7 @@ on_each_engine! {
             ("the first gone", gone(first), "missing", &ids[0]),
             ("one in the middle gone", gone(middle), "missing", &ids[mid]),
             ("the last gone", gone(last), "missing", &ids[end]),
-            ("two changed places", vec![of(middle, "seq = 99999999"), of(next, &format!("seq = {middle}")), of(99_999_999, &format!("seq = {next}"))].concat(), "out_of_order", &ids[mid]),
+            ("two changed places", [of(middle, "seq = 99999999"), of(next, &format!("seq = {middle}")), of(99_999_999, &format!("seq = {next}"))].concat(), "out_of_order", &ids[mid]),
             ("put behind all", of(middle, "seq = 99999999, txid = (SELECT max(txid) FROM events)"), "out_of_order", &ids[mid]),
             ("a seal changed", vec![format!("UPDATE audit_seals SET hash = {zeros} WHERE position = {}", mid + 1)], "seal_changed", &ids[mid]),
             ("a seal gone", vec![format!("DELETE FROM audit_seals WHERE position = {}", mid + 1)], "seal_missing", &ids[mid]),
