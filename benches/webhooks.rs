@@ -2,6 +2,7 @@
 //! down: beside a bare HTTP client that posts the same bodies to the same receiver and forgets them.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::as_conversions,
     clippy::print_stdout,
     clippy::indexing_slicing,

@@ -12,7 +12,7 @@ use crate::kernel::clock::Ts;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{TenantId, WebhookDeliveryId, WebhookEndpointId};
 use crate::webhooks::fan;
-use crate::webhooks::model::{Again, DeliveryView, Replayed};
+use crate::webhooks::model::{Again, DeliveryView, Replayed, Wish};
 use crate::webhooks::store;
 use crate::webhooks::store::deliveries::{self, Delivery};
 use crate::webhooks::store::queue::{self, Queue};
@@ -94,31 +94,31 @@ pub async fn retry(
 /// Sends events to an endpoint of the caller's tenant again.
 ///
 /// # Errors
-/// As [`Caller::tenant`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::tenant`]; not found; [`Error::Invalid`] as [`Wish::read`]; a conflict while the endpoint is disabled.
 pub async fn replay(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    wish: Wish,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
-    again(app, caller, Some(tenant), id, what, attempt).await
+    again(app, caller, Some(tenant), id, wish, attempt).await
 }
 
 /// Sends events to any tenant's endpoint again.
 ///
 /// # Errors
-/// As [`Caller::may`]; not found; a conflict while the endpoint is disabled.
+/// As [`Caller::may`]; not found; [`Error::Invalid`] as [`Wish::read`]; a conflict while the endpoint is disabled.
 pub async fn replay_any(
     app: &App,
     caller: &Caller,
     id: WebhookEndpointId,
-    what: Again,
+    wish: Wish,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     caller.may(Verb::ReplayWebhooks)?;
-    again(app, caller, None, id, what, attempt).await
+    again(app, caller, None, id, wish, attempt).await
 }
 
 async fn again(
@@ -126,7 +126,7 @@ async fn again(
     caller: &Caller,
     tenant: Option<TenantId>,
     id: WebhookEndpointId,
-    what: Again,
+    wish: Wish,
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let (now, caller) = (app.clock.now(), caller.clone());
@@ -135,6 +135,7 @@ async fn again(
         .write_held(move |conn| {
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (row, queue) = store::hold(conn, tenant, id)?;
+                let what = wish.read()?;
                 enabled(&queue)?;
                 let (queued, more) = match what {
                     Again::Since(since) => deliveries::replay(conn, &row, since.max(Ts::EPOCH), MOST, now)?,

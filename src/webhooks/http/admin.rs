@@ -41,7 +41,7 @@ async fn replay(
 ) -> Reply<HttpResponse> {
     let id = paths::id(&id, "webhook endpoint")?;
     let attempt = app.attempt(&caller, key, &body.raw)?;
-    Ok(commands::replay_any(&app, &caller, id, body.value.what()?, attempt).await?.respond())
+    Ok(commands::replay_any(&app, &caller, id, body.value.into(), attempt).await?.respond())
 }
 
 /// Lists all tenants' webhook deliveries, newest first.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::clock::Ts;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::id::{EventId, TenantId, WebhookEndpointId};
 use crate::kernel::page::PageRequest;
-use crate::webhooks::model::{Again, DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint};
+use crate::webhooks::model::{DeliveryFilter, DeliveryState, EndpointChange, NewEndpoint, Wish};
 
 /// A new endpoint.
 #[derive(Deserialize, ToSchema)]
@@ -119,13 +119,9 @@ pub(super) struct ReplayRequest {
     event_id: Option<EventId>,
 }
 
-impl ReplayRequest {
-    pub(super) fn what(&self) -> Result<Again> {
-        match (self.since, self.event_id) {
-            (Some(since), None) => Ok(Again::Since(since)),
-            (None, Some(event)) => Ok(Again::One(event)),
-            _ => Err(Error::field("/since", "give since or event_id, and not both")),
-        }
+impl From<ReplayRequest> for Wish {
+    fn from(ReplayRequest { since, event_id }: ReplayRequest) -> Self {
+        Self { since, event: event_id }
     }
 }
 

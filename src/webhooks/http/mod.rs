@@ -148,7 +148,7 @@ async fn replay(
 ) -> Reply<HttpResponse> {
     let id = paths::id(&id, "webhook endpoint")?;
     let attempt = app.attempt(&caller, key, &body.raw)?;
-    Ok(commands::replay(&app, &caller, id, body.value.what()?, attempt).await?.respond())
+    Ok(commands::replay(&app, &caller, id, body.value.into(), attempt).await?.respond())
 }
 
 /// Lists the deliveries to one of the caller's tenant's endpoints, newest first.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::clock::Ts;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{EventId, TenantId, WebhookDeliveryId, WebhookEndpointId};
 use crate::words;
 use sign::Secret;
@@ -247,6 +248,29 @@ pub enum Again {
     Since(Ts),
     /// This one, whatever became of it.
     One(EventId),
+}
+
+/// What is asked to be sent again.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// All since then.
+    pub since: Option<Ts>,
+    /// This event.
+    pub event: Option<EventId>,
+}
+
+impl Wish {
+    /// What is meant: one of the two.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn read(self) -> Result<Again> {
+        match (self.since, self.event) {
+            (Some(since), None) => Ok(Again::Since(since)),
+            (None, Some(event)) => Ok(Again::One(event)),
+            _ => Err(Error::field("/since", "give since or event_id, and not both")),
+        }
+    }
 }
 
 /// Which deliveries to list.
