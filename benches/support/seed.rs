@@ -56,10 +56,19 @@ pub fn fill(store: &Path, tenants: usize, keys: usize) {
                  VALUES (?1, 'assigned', 'main', 'database', ?2, 'main', 1, '0002_tags', 0, 0)",
             )
             .unwrap();
+        let mut subscription = all
+            .prepare(
+                "INSERT INTO subscriptions (tenant_id, id, version_id, state, time_zone, anchor_at, periods, \
+                 period_start, period_end, rev, created_at, updated_at) \
+                 SELECT ?1, ?2, current_id, 'active', 'UTC', 0, 1, 0, 4102444800000000, 1, 0, 0 \
+                 FROM plans WHERE key = 'free'",
+            )
+            .unwrap();
         for number in 0..tenants {
             let id = uuid(number, 1);
             tenant.execute(params![id.to_be_bytes(), format!("tenant-{number}")]).unwrap();
             placement.execute(params![id.to_be_bytes(), format!("tenant_{}.db", crockford(id))]).unwrap();
+            subscription.execute(params![id.to_be_bytes(), uuid(number, 3).to_be_bytes()]).unwrap();
         }
         let mut insert = all
             .prepare(

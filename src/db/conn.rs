@@ -157,9 +157,11 @@ impl Place {
             }
             Self::Postgres(url) => {
                 let mut c = PgConnection::establish(url)?;
+                // A process that is frozen in a transaction holds up others, and whoever follows the log, no
+                // longer than they would wait for a lock.
                 c.batch_execute(
                     "SET application_name = 'tenantry control'; SET timezone = 'UTC'; SET statement_timeout = '30s'; \
-                     SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'; \
+                     SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
                      SET client_min_messages = 'warning';",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;

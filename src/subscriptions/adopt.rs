@@ -1,6 +1,7 @@
 //! The beginning of subscriptions: with their tenant, or later for tenants of a store from before there were any.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::apply;
 use super::model::{Standing, Subscription, bill};
@@ -12,11 +13,12 @@ use crate::catalog::PlanVersion;
 use crate::db::Conn;
 use crate::kernel::clock::Ts;
 use crate::kernel::error::Result;
+use crate::kernel::id::TenantId;
 use crate::log::{self, NewEvent};
 use crate::tenants::{self, Handle, Tenant};
 
 /// Tenants that one transaction takes up.
-const BATCH: i64 = 200;
+const BATCH: i64 = 1_000;
 
 /// Begins a new tenant's subscription, on the newest edition of its plan.
 ///
@@ -55,17 +57,17 @@ fn created_in(
 /// # Errors
 /// The store's.
 pub async fn adopt(app: &App) -> Result<usize> {
-    let mut all = 0;
+    let (mut all, mut reached) = (0, TenantId::from_uuid(Uuid::nil()));
     loop {
         let (again, now) = (app.clone(), app.clock.now());
         // Mostly there is none: that takes no write.
-        if app.db.read(|conn| store::without(conn, 1)).await?.is_empty() {
+        if app.db.read(move |conn| store::without(conn, reached, 1)).await?.is_empty() {
             return Ok(all);
         }
         let adopted = app
             .db
             .write(move |conn| {
-                let found = store::without(conn, BATCH)?;
+                let found = store::without(conn, reached, BATCH)?;
                 for id in &found {
                     adopt_in(conn, &again, &Handle::Id(*id), now)?;
                 }
@@ -73,6 +75,7 @@ pub async fn adopt(app: &App) -> Result<usize> {
             })
             .await?;
         all += adopted.len();
+        reached = adopted.last().copied().unwrap_or(reached);
         for id in adopted {
             app.forget_tenant(id).await;
         }

@@ -157,8 +157,9 @@ pub fn remove_of_tenant(conn: &mut Conn, tenant: TenantId) -> Result<()> {
 ///
 /// # Errors
 /// The store's.
-pub fn without(conn: &mut Conn, limit: i64) -> Result<Vec<TenantId>> {
+pub fn without(conn: &mut Conn, after: TenantId, limit: i64) -> Result<Vec<TenantId>> {
     tenants::table
+        .filter(tenants::id.gt(after))
         .filter(tenants::state.eq_any([State::Active, State::Suspended, State::Deleting]))
         .filter(diesel::dsl::not(diesel::dsl::exists(
             subscriptions::table.filter(subscriptions::tenant_id.eq(tenants::id)),

@@ -95,7 +95,21 @@ pub struct Runner {
     pace: Pace,
     wake: Wake,
     workers: HashMap<&'static str, Arc<dyn Worker>>,
+}
+
+/// An operation that this runner has taken. Each taking has an owner of its own: a process that was frozen until
+/// its lease ended, and then takes the same operation again, is told apart from what it was at work on before.
+struct Held {
+    operation: Operation,
     owner: ReplicaId,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Operation;
+
+    fn deref(&self) -> &Operation {
+        &self.operation
+    }
 }
 
 impl Runner {
@@ -110,7 +124,7 @@ impl Runner {
         lane: Lane,
     ) -> Arc<Self> {
         let workers = workers.into_iter().map(|worker| (worker.kind(), worker)).collect();
-        Arc::new(Self { lane, db, clock, pace, wake, workers, owner: ReplicaId::mint() })
+        Arc::new(Self { lane, db, clock, pace, wake, workers })
     }
 
     /// Runs until `stop`, then lets the steps at work end (their effects are theirs to finish; whatever
@@ -146,7 +160,7 @@ impl Runner {
         if free == 0 {
             return Ok(Duration::from_secs(1));
         }
-        let (owner, lease, lane) = (self.owner, self.pace.lease, self.lane);
+        let (owner, lease, lane) = (ReplicaId::mint(), self.pace.lease, self.lane);
         let now = self.clock.now();
         let due = self.db.read(move |conn| store::next_due(conn, now, lane)).await?;
         let Some(due) = due else { return Ok(Duration::from_secs(1)) };
@@ -164,7 +178,7 @@ impl Runner {
             let Ok(slot) = Arc::clone(slots).acquire_owned().await else { break };
             let runner = Arc::clone(self);
             running.spawn(async move {
-                runner.walk(operation).await;
+                runner.walk(Held { operation, owner }).await;
                 drop(slot);
                 runner.wake.work();
             });
@@ -172,7 +186,7 @@ impl Runner {
         Ok(Duration::ZERO)
     }
 
-    async fn walk(&self, operation: Operation) {
+    async fn walk(&self, operation: Held) {
         let id = operation.id;
         let lost = CancellationToken::new();
         let keep = self.keep_lease(&operation, lost.clone());
@@ -190,8 +204,8 @@ impl Runner {
         self.wake.moved();
     }
 
-    async fn keep_lease(&self, operation: &Operation, lost: CancellationToken) {
-        let (id, owner) = (operation.id, self.owner);
+    async fn keep_lease(&self, operation: &Held, lost: CancellationToken) {
+        let (id, owner) = (operation.id, operation.owner);
         loop {
             tokio::time::sleep(self.pace.lease / 3).await;
             let until = self.clock.now().plus(self.pace.lease);
@@ -203,7 +217,7 @@ impl Runner {
         }
     }
 
-    async fn steps(&self, operation: &Operation) -> Result<()> {
+    async fn steps(&self, operation: &Held) -> Result<()> {
         let Some(worker) = self.workers.get(operation.kind.as_str()) else {
             let error = Error::internal(format!("no worker for {}", operation.kind));
             return self.fail(operation, None, &error).await.map(drop);
@@ -234,7 +248,7 @@ impl Runner {
         Ok(())
     }
 
-    async fn fail(&self, operation: &Operation, step: Option<&str>, error: &Error) -> Result<bool> {
+    async fn fail(&self, operation: &Held, step: Option<&str>, error: &Error) -> Result<bool> {
         let attempt = u32::try_from(operation.attempt).unwrap_or(0).saturating_add(1);
         let now = self.clock.now();
         let retry_at = match error {
@@ -263,13 +277,8 @@ impl Runner {
         doubled.min(self.pace.backoff_max).mul_f64(entropy::jitter(0.2))
     }
 
-    async fn record(
-        &self,
-        operation: &Operation,
-        step: Option<&str>,
-        outcome: RecordedOutcome,
-    ) -> Result<bool> {
-        let (id, owner, now) = (operation.id, self.owner, self.clock.now());
+    async fn record(&self, operation: &Held, step: Option<&str>, outcome: RecordedOutcome) -> Result<bool> {
+        let (id, owner, now) = (operation.id, operation.owner, self.clock.now());
         let step = step.map(str::to_owned);
         let held = self
             .db

@@ -140,3 +140,60 @@ async fn a_slug_and_an_idempotency_key_hold_across_servers() {
     }
     assert_eq!(answers.len(), 1, "{answers:#?}");
 }
+
+fn signal(server: &Server, name: &str) {
+    let sent = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap();
+    assert!(sent.success(), "{name}");
+}
+
+/// Each of these goes on with what the frozen one was at work on, and none of it is done twice when it thaws.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_is_frozen_at_work_and_thaws() {
+    let database = Pg::newest().fresh_database();
+    let start = || replica(&database).without_stock().set("OPERATIONS__LEASE_S", 5);
+    let one = start().start();
+    let acme = one.settle("Acme").await;
+    let key = one_key(&one).await;
+    let (two, three) = (start().start(), start().start());
+    let verify = |server: &Server| {
+        let (service, body) = (server.with(&key), json!({ "key": acme.key }));
+        async move { service.post("/v1/api-keys/verify", body).await.expect(200)["code"].clone() }
+    };
+    assert_eq!(verify(&one).await, "VALID");
+
+    let mut operations = Vec::new();
+    for at in 0..6 {
+        let body = json!({ "name": format!("Globex {at}") });
+        let made = one.operator().post("/admin/v1/tenants", body).await.expect(202);
+        operations.push(made["operation"]["id"].as_str().unwrap().to_owned());
+    }
+    let busy = "SELECT count(*) FROM operations WHERE lease_owner IS NOT NULL";
+    eventually("one of them to be at work", || async { (database.ask(busy) != ["0"]).then_some(()) }).await;
+    signal(&one, "-STOP");
+
+    for operation in &operations {
+        let done = two.until_done(operation).await;
+        assert_eq!(done["state"], "succeeded", "{done:#}");
+    }
+    let owner = acme.owner.at(&two.url);
+    let list = owner.get("/v1/tenant/api-keys").await.expect(200);
+    let path = format!("/v1/tenant/api-keys/{}", list["data"][0]["id"].as_str().unwrap());
+    owner.delete(&path).await.expect(200);
+    assert_eq!(verify(&two).await, "REVOKED");
+    eventually("the third to hear of it", || async { (verify(&three).await == "REVOKED").then_some(()) })
+        .await;
+
+    // Asked of the frozen one, which has not heard that its answer has changed.
+    let asked = tokio::spawn(verify(&one));
+    tokio::task::yield_now().await;
+    signal(&one, "-CONT");
+    assert_eq!(asked.await.unwrap(), "REVOKED", "what was believed before the frost counts no more");
+    eventually("nothing is held any more", || async { (database.ask(busy) == ["0"]).then_some(()) }).await;
+    let twice = "SELECT tenant_id::text FROM events WHERE type IN ('tenant.provisioned', 'tenant.created') \
+                 GROUP BY tenant_id, type HAVING count(*) > 1";
+    assert!(database.ask(twice).is_empty());
+    let provisioned = "SELECT count(*) FROM events WHERE type = 'tenant.provisioned'";
+    assert_eq!(database.ask(provisioned), ["7"]);
+    assert_eq!(verify(&one).await, "REVOKED");
+    one.until_done(&operations[0]).await;
+}

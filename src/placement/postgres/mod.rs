@@ -203,8 +203,10 @@ impl PgCluster {
         config.dbname(database);
         let failed = |failure: connect::ConnectFailure| failure.explain(&self.name);
         let client = connect::connect(&config, &self.tls, self.limits.connect).await.map_err(failed)?;
+        // Who is frozen in a transaction does not keep its locks, for which others wait.
         let settings = format!(
-            "SET statement_timeout = {}; SET lock_timeout = {}; SET search_path = pg_catalog, pg_temp; \
+            "SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = 10000; SET search_path = pg_catalog, pg_temp; \
              SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'",
             self.limits.statement.as_millis(),
             self.limits.lock.as_millis()

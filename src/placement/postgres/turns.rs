@@ -23,7 +23,8 @@ impl PgCluster {
     pub(super) async fn take_turn(&self) -> Result<Turn> {
         let client = self.open(&self.database).await?;
         let doing = "waiting for another process";
-        let first = "SET idle_in_transaction_session_timeout = 0; CREATE SCHEMA IF NOT EXISTS tenantry; \
+        // For as long as preparing takes, and not for ever, should this process be frozen.
+        let first = "SET idle_in_transaction_session_timeout = '10min'; CREATE SCHEMA IF NOT EXISTS tenantry; \
              CREATE TABLE IF NOT EXISTS tenantry.mutex (name text PRIMARY KEY); \
              INSERT INTO tenantry.mutex VALUES ('prepare') ON CONFLICT DO NOTHING";
         // The very first time, two processes may collide in making the table to wait on.
