@@ -228,7 +228,8 @@ pub async fn tidy(app: App) {
         let before = app.clock.now().minus(app.settings.webhooks.retain);
         match app.db.write_held(move |conn| deliveries::retain(conn, before, SWEEP)).await {
             Ok(0) => {}
-            Ok(_) => continue,
+            Ok(_) if !app.stopping.is_cancelled() => continue,
+            Ok(_) => return,
             Err(error) => tracing::warn!(error = %error, "old webhooks could not be dropped"),
         }
         if app.stopping.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_none() {

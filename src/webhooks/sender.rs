@@ -141,7 +141,7 @@ impl Sender {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         match self.http.post(url).headers(headers).body(parcel.body.clone()).send().await {
-            Ok(answer) => read(answer).await,
+            Ok(answer) => read(answer, now).await,
             Err(error) => Attempted::lost(&innermost(&error.without_url())),
         }
     }
@@ -154,14 +154,21 @@ fn own(wanted: &BTreeMap<String, String>) -> HeaderMap {
     wanted.iter().filter_map(pair).collect()
 }
 
+/// How long a `Retry-After` asks to wait: seconds, or until a date.
+fn asked_for(text: &str, now: Ts) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Ts::of(date).since(now))
+}
+
 /// Reads an answer: its status, when to come back, and the beginning of its body.
-async fn read(mut answer: reqwest::Response) -> Attempted {
+async fn read(mut answer: reqwest::Response, now: Ts) -> Attempted {
     let status = answer.status();
-    let retry_after = answer
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = asked.and_then(|text| asked_for(text, now));
     let mut body = Vec::new();
     while body.len() < CLIP * 4 {
         match answer.chunk().await {
@@ -194,6 +201,22 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_a_date() {
+        let now = Ts::from_micros(784_111_777_000_000).unwrap();
+        for (text, wait) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", Some(120)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(asked_for(text, now), wait.map(Duration::from_secs), "{text}");
+        }
+    }
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_resolved() {

@@ -103,7 +103,7 @@ pub async fn replay(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
-    again(app, caller, Some(tenant), id, what, attempt).await
+    again(app, caller, Some(tenant), id, wish, attempt).await
 }
 
 /// Sends events to any tenant's endpoint again.
@@ -119,7 +119,7 @@ pub async fn replay_any(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     caller.may(Verb::ReplayWebhooks)?;
-    again(app, caller, None, id, what, attempt).await
+    again(app, caller, None, id, wish, attempt).await
 }
 
 async fn again(
@@ -136,6 +136,7 @@ async fn again(
         .write_held(move |conn| {
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (row, queue) = store::hold(conn, tenant, id)?;
+                let what = wish.read()?;
                 enabled(&queue)?;
                 let (queued, more) = match what.which()? {
                     Again::Since(since) => deliveries::replay(conn, &row, since.max(Ts::EPOCH), MOST, now)?,

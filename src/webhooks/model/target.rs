@@ -57,6 +57,9 @@ pub fn url(text: &str, reach: Reach<'_>) -> Result<Url, String> {
     if text.len() > LONGEST_URL {
         return Err(format!("must be at most {LONGEST_URL} bytes"));
     }
+    if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        return Err("must not hold blanks".to_owned());
+    }
     let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
     match url.scheme() {
         "https" => {}
@@ -186,6 +189,8 @@ mod tests {
             "https://169.254.169.254/latest/meta-data",
             "https://\u{ff11}27.0.0.1/",
             "javascript:alert(1)",
+            "https://hooks.example.com/a b",
+            "https://hooks.exa\tmple.com/",
         ] {
             assert!(url(bad, CLOSED).is_err(), "{bad}");
         }

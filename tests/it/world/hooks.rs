@@ -1,13 +1,14 @@
 //! A receiver of webhooks: it keeps what comes, and a test tells it, path by path, how to answer.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use serde_json::Value;
 
 use super::server::{Starting, eventually};
+use super::wire::{Request, request};
 
 /// How one call is answered.
 #[derive(Clone, PartialEq, Debug)]
@@ -143,30 +144,7 @@ impl Drop for Receiver {
 
 fn talk(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    loop {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim_end().to_owned();
-            if line.is_empty() {
-                break;
-            }
-            head.push(line);
-        }
-        let path = head[0].split(' ').nth(1).unwrap().to_owned();
-        let headers: BTreeMap<String, String> = head[1..]
-            .iter()
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let text = String::from_utf8(body).unwrap();
-
+    while let Some(Request { target: path, headers, body: text, .. }) = request(&mut reader)? {
         let mut held = shared.0.lock().unwrap();
         held.got.entry(path.clone()).or_default().push(Got { headers, text });
         let (now, most) = held.at_once.entry(path.clone()).or_default();
@@ -191,4 +169,5 @@ fn talk(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Result
         let mut stream = stream;
         stream.write_all(answer.as_bytes())?;
     }
+    Ok(())
 }

@@ -10,6 +10,7 @@ pub mod server;
 pub mod sqlite;
 pub mod strangers;
 pub mod stripe;
+pub mod wire;
 
 use server::{Server, Starting};
 

@@ -2,7 +2,7 @@
 //! document says (`stripe_params.json`); a test tells it when to be slow, to fail, or to hang up.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::server::Starting;
+use super::wire::{Request, request};
 
 /// The secret key that calls must bring.
 pub const KEY: &str = "sk_test_only_for_this_test_4eC39HqLyjWDarjtT1zdp7dc";
@@ -142,30 +143,9 @@ pub fn signed(secret: &str, second: i64, body: &str) -> String {
 
 fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end().to_owned();
-        if line.is_empty() {
-            break;
-        }
-        head.push(line);
-    }
-    let mut first = head[0].split(' ').map(str::to_owned);
-    let (method, target) = (first.next().unwrap(), first.next().unwrap());
-    let headers: BTreeMap<String, String> = head[1..]
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let Some(Request { method, target, headers, body }) = request(&mut reader)? else { return Ok(()) };
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let sent = if method == "POST" { String::from_utf8(body).unwrap() } else { query.to_owned() };
+    let sent = if method == "POST" { body } else { query.to_owned() };
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(sent.as_bytes()).into_owned().collect();
     let fields: BTreeMap<String, String> = pairs.iter().cloned().collect();
 
