@@ -103,7 +103,7 @@ pub async fn replay(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     let tenant = caller.tenant(Verb::ManageWebhooks)?;
-    again(app, caller, Some(tenant), id, wish, attempt).await
+    again(app, caller, Some(tenant), id, what, attempt).await
 }
 
 /// Sends events to any tenant's endpoint again.
@@ -119,7 +119,7 @@ pub async fn replay_any(
     attempt: Arc<Attempt>,
 ) -> Result<Answer<Replayed>> {
     caller.may(Verb::ReplayWebhooks)?;
-    again(app, caller, None, id, wish, attempt).await
+    again(app, caller, None, id, what, attempt).await
 }
 
 async fn again(
@@ -136,9 +136,9 @@ async fn again(
         .write_held(move |conn| {
             attempt.once(conn, now, Outcome::Accepted, |conn| {
                 let (row, queue) = store::hold(conn, tenant, id)?;
-                let what = wish.read()?;
+                let what = what.which()?;
                 enabled(&queue)?;
-                let (queued, more) = match what.which()? {
+                let (queued, more) = match what {
                     Again::Since(since) => deliveries::replay(conn, &row, since.max(Ts::EPOCH), MOST, now)?,
                     Again::One(event) => {
                         let message = deliveries::message(conn, row.tenant_id, event)?;
