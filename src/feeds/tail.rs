@@ -161,7 +161,8 @@ impl Tail {
     }
 
     fn open(&self, at: Place) {
-        *self.ring.write() = Ring { told: VecDeque::new(), bytes: 0, begins: at };
+        let mut ring = self.ring.write();
+        *ring = Ring { told: VecDeque::new(), bytes: 0, begins: at };
         self.head.send_replace(Some(at));
     }
 
@@ -178,7 +179,8 @@ impl Tail {
             ring.bytes = ring.bytes.saturating_sub(gone.size());
             ring.begins = gone.place;
         }
-        drop(ring);
+        // Under the ring's lock: who reads both must not see what is new with the head from before, and give it
+        // out again.
         self.head.send_replace(Some(head));
     }
 

@@ -26,6 +26,7 @@ mod events;
 mod factors;
 mod failures;
 mod fastapi;
+mod feeds;
 mod followers;
 mod houses;
 mod http;
