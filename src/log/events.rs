@@ -38,7 +38,7 @@ facts! {
         #[schema(example = "/v1/tenant/api-keys")]
         pub route: String,
         /// The code of the answer.
-        #[schema(example = "missing_scope")]
+        #[schema(example = "insufficient_scope")]
         pub code: String,
         /// How often, since the last such event.
         pub count: u64,
