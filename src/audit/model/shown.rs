@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn tenants_see_where_their_own_people_came_from_and_nobody_else() {
-        crate::log::catalogue::install(crate::app::facts());
+        crate::log::catalogue::tests::install_all();
         for (actor, seen) in [
             ("user", true),
             ("tenant_key", true),
