@@ -88,10 +88,16 @@ facts! {
     SubscriptionPaused = "subscription.paused", Tenant (Turn)
     /// A trial ends at another time.
     SubscriptionTrialExtended = "subscription.trial_extended", Tenant (Turn)
+    /// A trial is over.
+    SubscriptionTrialEnded = "subscription.trial_ended", Tenant (Turn)
     /// A subscription's periods count by another calendar.
     SubscriptionUpdated = "subscription.updated", Tenant (Turn)
     /// An invoice of a subscription was not paid in time.
     SubscriptionPastDue = "subscription.past_due", Tenant (Turn)
+    /// What a subscription has not paid has gone unpaid so long that its tenant may only read.
+    SubscriptionRestricted = "subscription.restricted", Tenant (Turn)
+    /// What a subscription has not paid has gone unpaid so long that its tenant is suspended.
+    SubscriptionSuspended = "subscription.suspended", Tenant (Turn)
     /// All that was unpaid is paid.
     SubscriptionRecovered = "subscription.recovered", Tenant (Turn)
     /// A subscription is in its next period.
@@ -154,8 +160,11 @@ pub(super) fn turned(one: &Subscription, kind: &str, turn: Turn) -> Result<NewEv
         "subscription.resumed" => NewEvent::of(tenant, SubscriptionResumed(turn)),
         "subscription.paused" => NewEvent::of(tenant, SubscriptionPaused(turn)),
         "subscription.trial_extended" => NewEvent::of(tenant, SubscriptionTrialExtended(turn)),
+        "subscription.trial_ended" => NewEvent::of(tenant, SubscriptionTrialEnded(turn)),
         "subscription.updated" => NewEvent::of(tenant, SubscriptionUpdated(turn)),
         "subscription.past_due" => NewEvent::of(tenant, SubscriptionPastDue(turn)),
+        "subscription.restricted" => NewEvent::of(tenant, SubscriptionRestricted(turn)),
+        "subscription.suspended" => NewEvent::of(tenant, SubscriptionSuspended(turn)),
         "subscription.recovered" => NewEvent::of(tenant, SubscriptionRecovered(turn)),
         "subscription.renewed" => NewEvent::of(tenant, SubscriptionRenewed(turn)),
         _ => return Err(Error::internal(format!("no event of a subscription is called {kind}"))),
